@@ -30,7 +30,9 @@ _AT_LEAST_0 = pa.Check.ge(0)
 _FRACTION = pa.Check.in_range(0.0, 1.0)
 
 
-def _column(dtype: Any, *checks: pa.Check, nullable: bool = False, required: bool = True) -> pa.Column:
+def _column(
+    dtype: Any, *checks: pa.Check, nullable: bool = False, required: bool = True
+) -> pa.Column:
     return pa.Column(dtype, list(checks), nullable=nullable, required=required)
 
 
@@ -173,10 +175,17 @@ EVIDENCE: Final = _contract(
         "effect": _column(pl.Float64, nullable=True),
         "effect_low": _column(pl.Float64, nullable=True),
         "effect_high": _column(pl.Float64, nullable=True),
+        "dispersion": _column(pl.Float64, nullable=True),
+        "horizon": _column(pl.Int32, pa.Check.ge(1)),
         "minimum_detectable_effect": _column(pl.Float64, nullable=True),
     },
 )
-"""What detectors return: evidence, never a decision. One row an operation, metric and window."""
+"""What detectors return: evidence, never a decision. One row an operation, metric and window.
+
+``op_id`` is that of the operation without its version (versions are judged together). ``horizon``
+is the number of windows, ending with this one, that the statistic covers. ``dispersion`` is the
+intra-window correlation of calls (rates, latency) or the dispersion of their number (throughput).
+"""
 
 OPERATIONS: Final = _contract("operations", {"op_id": _column(pl.Int64, _AT_LEAST_0), **_IDENTITY})
 """op_id to service, key and version."""

@@ -1,0 +1,198 @@
+"""Trailing baselines that stay clean of the incidents they are used to find.
+
+Window by window, every operation is judged against up to 96 earlier windows, then the window joins
+the baseline or not. It stays out where it looks abnormal for its operation (``p < 1e-3``), or where
+the whole lab looks abnormal and this operation is on the suspicious side (``p < 0.5``): a fault that
+is weak in one operation is strong in its neighbours. After 12 abnormal windows in a row the new
+level is taken for normal: a lasting step is re-learnt. Nothing looks ahead, so that results do not
+change when later data arrives. These levels shape the baseline only; what is said is decided in
+``decide``, which alone knows a budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from evolution_lab.intents.tails import cauchy_tail, cauchy_terms, intra_window_correlation
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+LENGTH: Final = 96
+"""Windows a baseline holds at most: a day of the default window length."""
+MINIMUM: Final = 20
+"""Windows a baseline needs before anything is judged."""
+OWN_LEVEL: Final = 1e-3
+LAB_LEVEL: Final = 0.05
+SUSPICIOUS: Final = 0.5
+RELEARN_AFTER: Final = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """One window judged: rows are a model's channels, columns the operations.
+
+    Attributes:
+        p_values: NaN where an operation was not judged.
+        observed: Observed counts.
+        trials: Out of how many (the horizon's calls), or the expected number for throughput.
+        share: Expected share, or the expected number of calls.
+        dispersion: Intra-window correlation, or the dispersion of the number of calls.
+    """
+
+    p_values: Floats
+    observed: Floats
+    trials: Floats
+    share: Floats
+    dispersion: Floats
+
+
+class TrailingModel(Protocol):
+    """A family of tests that share one baseline; a channel is one test."""
+
+    channels: int
+
+    def judge(self, t: int) -> Judged:
+        """Judge window ``t`` against what was learnt so far."""
+
+    def learn(self, t: int, judged: Judged, include: Mask, normal: Mask) -> None:
+        """Take window ``t`` into the baseline of the operations in ``include``.
+
+        ``normal`` are those of them that were judged and looked normal: only they tell how much
+        windows vary.
+        """
+
+
+def walk(model: TrailingModel, *, windows: int, live: Mask) -> list[Judged]:
+    """Judge every window in order, and let the model learn from the normal ones.
+
+    Args:
+        model: The tests.
+        windows: How many windows there are.
+        live: Which operations exist at which window, shape ``(windows, m)``.
+
+    Returns:
+        One ``Judged`` a window.
+    """
+    streak = np.zeros(live.shape[1], dtype=np.int64)
+    results = []
+    for t in range(windows):
+        judged = model.judge(t)
+        tested = ~np.isnan(judged.p_values)
+        p = np.where(tested, judged.p_values, 1.0).min(axis=0, initial=1.0)
+        p = np.minimum(p * model.channels, 1.0)
+        lab = _lab_p_value(judged.p_values[tested])
+        abnormal = (p < OWN_LEVEL) | ((lab < LAB_LEVEL) & (p < SUSPICIOUS))
+        streak = np.where(abnormal, streak + 1, 0)
+        include = live[t] & (~abnormal | (streak > RELEARN_AFTER))
+        model.learn(t, judged, include, include & ~abnormal & tested.any(axis=0))
+        results.append(judged)
+    return results
+
+
+def _lab_p_value(p_values: Floats) -> float:
+    return cauchy_tail(float(cauchy_terms(p_values).mean())) if len(p_values) > 2 else 1.0
+
+
+class Ring:
+    """Sums over the last ``LENGTH`` windows, per row and column."""
+
+    def __init__(self, *shape: int) -> None:
+        self._slots = np.zeros((LENGTH, *shape))
+        self.total = np.zeros(shape)
+
+    def push(self, t: int, values: Floats) -> None:
+        """Add the values of window ``t``; those of window ``t - LENGTH`` fall out."""
+        slot = t % LENGTH
+        self.total += values - self._slots[slot]
+        self._slots[slot] = values
+
+
+class ShareMemory:
+    """How much shares vary between windows, learnt from the residuals of earlier judgements.
+
+    The residuals are one-step-ahead ones: they contain what the model gets wrong (drift,
+    autocorrelation, traces that bunch calls), so the tests stay honest about it.
+    """
+
+    PRIOR: Final = 0.03
+    PRIOR_WINDOWS: Final = 5.0
+
+    def __init__(self, channels: int, operations: int) -> None:
+        self._squared = Ring(channels, operations)
+        self._trials = Ring(channels, operations)
+        self._pairs = Ring(channels, operations)
+
+    def correlation(self, calls_per_window: Floats) -> Floats:
+        """Return the intra-window correlation, shape ``(channels, operations)``."""
+        prior_pairs = (
+            self.PRIOR_WINDOWS * calls_per_window * np.maximum(calls_per_window - 1.0, 0.5)
+        )
+        return intra_window_correlation(
+            self._squared.total,
+            self._trials.total,
+            self._pairs.total,
+            prior=self.PRIOR,
+            prior_pairs=prior_pairs,
+        )
+
+    def learn(self, t: int, judged: Judged, normal: Mask) -> None:
+        """Remember the residuals of window ``t`` for the operations that looked normal."""
+        spread = np.maximum(judged.share * (1.0 - judged.share), 1e-9)
+        used = normal & ~np.isnan(judged.p_values)
+        squared = (judged.observed - judged.trials * judged.share) ** 2 / spread
+        self._squared.push(t, np.where(used, squared, 0.0))
+        self._trials.push(t, np.where(used, judged.trials, 0.0))
+        self._pairs.push(t, np.where(used, judged.trials * (judged.trials - 1.0), 0.0))
+
+
+def predictive_correlation(
+    correlation: Floats, calls_per_window: Floats, baseline_calls: Floats
+) -> Floats:
+    """Add the uncertainty of a baseline of finite size to the intra-window correlation.
+
+    The variance of the baseline's share is ``p q (1 + (n - 1) rho) / N``; as a part of the
+    predictive variance it acts like more correlation.
+    """
+    design_effect = 1.0 + np.maximum(calls_per_window - 1.0, 0.0) * correlation
+    return np.clip(correlation + design_effect / np.maximum(baseline_calls, 1.0), 1e-6, 0.9)
+
+
+def trailing(values: Floats, t: int, horizon: int) -> Floats:
+    """Return the sum of the last ``horizon`` rows up to and including row ``t``; NaN counts as 0."""
+    block = values[max(0, t - horizon + 1) : t + 1]
+    total: Floats = np.nansum(block, axis=0)
+    return total
+
+
+def best_channel(judged: Sequence[Judged], rows: Sequence[int]) -> dict[str, Floats]:
+    """Combine channels of one metric: the smallest p-value, times the number of channels.
+
+    Args:
+        judged: One a window.
+        rows: The channels of the metric.
+
+    Returns:
+        Arrays of shape ``(T, m)``: ``p_value`` (NaN where untested), ``channel`` (the deciding row)
+        and the deciding channel's ``observed``, ``trials``, ``share``, ``dispersion``.
+    """
+    chosen = list(rows)
+    p = np.stack([j.p_values[chosen] for j in judged])
+    tested = ~np.isnan(p)
+    filled = np.where(tested, p, 2.0)
+    best = filled.argmin(axis=1)
+    count = np.maximum(tested.sum(axis=1), 1)
+    value = np.take_along_axis(filled, best[:, None], axis=1)[:, 0]
+    picked = {
+        name: np.take_along_axis(
+            np.stack([getattr(j, name)[chosen] for j in judged]), best[:, None], axis=1
+        )[:, 0]
+        for name in ("observed", "trials", "share", "dispersion")
+    }
+    p_value = np.where(tested.any(axis=1), np.minimum(value * count, 1.0), np.nan)
+    return {"p_value": p_value, "channel": np.asarray(chosen)[best].astype(np.float64), **picked}

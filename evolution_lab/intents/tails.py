@@ -1,0 +1,130 @@
+"""Tail probabilities of counts, accurate where it matters: far out, and with over-dispersion.
+
+Calls of one window are not independent (they share a machine, a trace, a minute), so a count out of
+``n`` is modelled as beta-binomial and a number of calls as negative binomial. Both predictive
+distributions carry the uncertainty of a baseline of finite length. ``scipy.stats.betabinom.sf`` is
+``1 - cdf`` and cannot go below 1e-16; the sums here run from the tail inwards instead.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import betainc, betaincc, betaln, gammaln
+
+Floats = npt.NDArray[np.float64]
+
+_LARGE_N: Final = 20_000
+"""From here on the beta-binomial is its own beta limit to better than the model is true."""
+_SMALLEST: Final = 1e-300
+
+
+def beta_binomial_upper(x: Floats, n: Floats, share: Floats, correlation: Floats) -> Floats:
+    r"""Return P(X >= x) for a beta-binomial count.
+
+    The law has mean ``n * share`` and variance
+    ``n * share * (1 - share) * (1 + (n - 1) * correlation)``: ``correlation`` is the intra-window
+    correlation of two calls (Skellam 1948).
+
+    Args:
+        x: Observed counts, 0 to ``n``.
+        n: Trials.
+        share: Expected share, strictly between 0 and 1.
+        correlation: Intra-class correlation, strictly between 0 and 1.
+
+    Returns:
+        Probabilities, same shape; never below 1e-300.
+
+    Examples:
+        >>> import numpy as np
+        >>> one = np.array([1.0])
+        >>> float(beta_binomial_upper(3 * one, 3 * one, 0.5 * one, 1e-9 * one).round(6)[0])
+        0.125
+    """
+    size = 1.0 / correlation - 1.0
+    a, b = share * size, (1.0 - share) * size
+    result = np.ones_like(x)
+    result = np.where(x > 0, betaincc(a, b, np.clip((x - 0.5) / np.maximum(n, 1.0), 0.0, 1.0)), result)
+    spread = np.sqrt(n * share * (1 - share) * (1 + (n - 1) * correlation))
+    exact = (x > 0) & (x > n * share + spread) & (n <= _LARGE_N)
+    if exact.any():
+        result[exact] = _upper_sum(x[exact], n[exact], a[exact], b[exact])
+    return np.clip(result, _SMALLEST, 1.0)
+
+
+def _upper_sum(x: Floats, n: Floats, a: Floats, b: Floats) -> Floats:
+    """Sum the beta-binomial probabilities from ``x`` up to ``n`` by their ratio."""
+    log_term = (
+        gammaln(n + 1)
+        - gammaln(x + 1)
+        - gammaln(n - x + 1)
+        + betaln(x + a, n - x + b)
+        - betaln(a, b)
+    )
+    ratio_sum = np.ones_like(x)
+    term = np.ones_like(x)
+    k = x.copy()
+    for _ in range(int(np.max(n - x))):
+        term = np.where(k < n, term * (n - k) * (a + k) / ((k + 1) * (b + n - k - 1)), 0.0)
+        k += 1
+        ratio_sum += term
+        if np.all(term <= 1e-14 * ratio_sum):
+            break
+    return np.exp(np.maximum(log_term + np.log(ratio_sum), np.log(_SMALLEST)))
+
+
+def negative_binomial_lower(x: Floats, mean: Floats, dispersion: Floats) -> Floats:
+    """Return P(N <= x) for a negative binomial count of variance ``mean + dispersion * mean**2``.
+
+    Examples:
+        >>> import numpy as np
+        >>> one = np.array([1.0])
+        >>> round(float(negative_binomial_lower(0 * one, 3 * one, 1e-9 * one)[0]), 4)
+        0.0498
+    """
+    size = 1.0 / dispersion
+    probability = betainc(size, x + 1.0, size / (size + mean))
+    return np.clip(probability, _SMALLEST, 1.0)
+
+
+def cauchy_terms(p_values: Floats) -> Floats:
+    """Return ``tan((0.5 - p) * pi)``, the terms of the Cauchy combination, without overflow."""
+    p = np.clip(p_values, _SMALLEST, 0.999)
+    return np.where(p < 1e-9, 1.0 / (np.pi * p), np.tan((0.5 - p) * np.pi))
+
+
+def cauchy_tail(statistic: float) -> float:
+    """Return the p-value of a mean of Cauchy terms.
+
+    Liu & Xie (2020), "Cauchy combination test", JASA 115:393-402: the tail of the mean is that of
+    one standard Cauchy variable whatever the dependence between the p-values, which is why it can
+    combine operations that call each other.
+
+    Examples:
+        >>> round(cauchy_tail(float(cauchy_terms(np.array([0.01]))[0])), 6)
+        0.01
+    """
+    if statistic > 1e6:
+        return 1.0 / (np.pi * statistic)
+    return float(0.5 - np.arctan(statistic) / np.pi)
+
+
+def intra_window_correlation(
+    squared: Floats, trials: Floats, pairs: Floats, *, prior: float, prior_pairs: Floats
+) -> Floats:
+    """Estimate the intra-window correlation by moments, shrunk to a prior.
+
+    With ``E[(x - n p)^2 / (p q)] = n + n (n - 1) correlation`` the sums over the baseline's windows
+    give the estimate; ``prior_pairs`` says how many pairs of calls the prior is worth.
+
+    Args:
+        squared: Sum of ``(x - n p)**2 / (p q)``.
+        trials: Sum of ``n``.
+        pairs: Sum of ``n (n - 1)``.
+        prior: Correlation assumed without data.
+        prior_pairs: Weight of the prior, in pairs.
+    """
+    estimate = (squared - trials + prior * prior_pairs) / (pairs + prior_pairs)
+    return np.clip(estimate, 1e-3, 0.5)
