@@ -1,0 +1,12 @@
+"""Suggestions: takes signals, windows and specs, gives ``SpecSuggestion``s with their evidence.
+
+``SpecAnalyzer`` looks: usage, anomalies and hints per operation. ``SpecGenerator`` proposes: one
+suggestion per thing asked, whose id is the hash of what is asked. Neither has thresholds of its
+own; both read what detection said.
+"""
+
+from evolution_lab.suggestions.generator import SpecGenerator
+from evolution_lab.suggestions.identity import suggestion_id, subject_of
+from evolution_lab.suggestions.validation import validate_suggestion
+
+__all__ = ["SpecGenerator", "subject_of", "suggestion_id", "validate_suggestion"]

@@ -1,0 +1,122 @@
+"""What a change is concentrated in, as far as the signal or the windows say it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+
+from evolution_lab.records import DetectionResult, IntentSignal, OperationRef
+
+_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "error_code": ("errorCode", "error_code", "statusCode", "status_code"),
+    "tenant_id": ("tenantId", "tenant_id", "tenant"),
+    "version": ("operationVersion", "operation_version", "version"),
+    "dependency": ("dependency", "callee", "downstream"),
+}
+_UNKNOWN_CODE: Final = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """Where a change sits; every part is None where nothing says it.
+
+    Attributes:
+        error_code: The code most of the additional failures carry.
+        tenant_id: The one tenant concerned.
+        version: The one version concerned, where it was attributed rather than given.
+        dependency: The operation waited for, as people name it.
+    """
+
+    error_code: str | None = None
+    tenant_id: str | None = None
+    version: str | None = None
+    dependency: str | None = None
+
+
+def find_cause(
+    signal: IntentSignal, detection: DetectionResult, windows: pl.DataFrame | None = None
+) -> Cause:
+    """Read the cause of a signal.
+
+    The signal's own attribution comes first. Without it, a server's error code is read from
+    ``top_errors`` of the windows up to the detection (never later ones: the cause must not change
+    while the episode lasts), and a latency regression's dependency from its incident, when that
+    began at another operation.
+
+    Args:
+        signal: The claim.
+        detection: The run it belongs to; its incidents are looked at.
+        windows: Frame of ``schemas.WINDOWS``, or None.
+    """
+    said = {part: _attributed(signal.attribution, names) for part, names in _NAMES.items()}
+    if signal.operation.tenant_id is not None:
+        said["tenant_id"] = signal.operation.tenant_id
+    if said["version"] == signal.operation.version:
+        said["version"] = None
+    if signal.kind == "error-spike" and signal.error_class != "client" and windows is not None:
+        said["error_code"] = said["error_code"] or _risen_code(signal, windows)
+    if signal.kind == "latency-regression" and said["dependency"] is None:
+        said["dependency"] = _slow_origin(signal, detection)
+    return Cause(**said)
+
+
+def _attributed(attribution: Mapping[str, Any] | None, names: Sequence[str]) -> str | None:
+    for name in names:
+        text = _plain((attribution or {}).get(name))
+        if text is not None:
+            return text
+    return None
+
+
+def _plain(value: object) -> str | None:
+    """Return the name in an attribution's value: text, a number, ``{"value": …}`` or a list."""
+    if isinstance(value, Mapping):
+        return next(
+            (_plain(value[k]) for k in ("value", "code", "key", "name") if k in value), None
+        )
+    if isinstance(value, (list, tuple)):
+        return _plain(value[0]) if value else None
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, OperationRef):
+        return str(value)
+    text = str(value)
+    return text if text and text != _UNKNOWN_CODE else None
+
+
+def _risen_code(signal: IntentSignal, windows: pl.DataFrame) -> str | None:
+    """Return the code whose share of the calls rose most from before the episode to its detection."""
+    own = windows.filter(pl.col("op_id") == signal.operation.without_tenant().op_id)
+    start, end = signal.window_start, signal.detected_at
+    before = own.filter(pl.col("window_end") <= start)
+    during = own.filter((pl.col("window_start") >= start) & (pl.col("window_end") <= end))
+    share_before, share_during = _code_shares(before), _code_shares(during)
+    rises = {code: share - share_before.get(code, 0.0) for code, share in share_during.items()}
+    risen = sorted((-rise, code) for code, rise in rises.items() if rise > 0)
+    return risen[0][1] if risen else None
+
+
+def _code_shares(windows: pl.DataFrame) -> dict[str, float]:
+    calls = int(windows["calls"].sum())
+    counts: Counter[str] = Counter()
+    for errors in windows["top_errors"].drop_nulls().to_list():
+        for error in errors:
+            if error["error_code"] not in {None, "", _UNKNOWN_CODE}:
+                counts[error["error_code"]] += error["count"]
+    return {code: count / calls for code, count in counts.items()} if calls else {}
+
+
+def _slow_origin(signal: IntentSignal, detection: DetectionResult) -> str | None:
+    """Return the incident's origin when another operation that also became slower began it."""
+    incident = next((i for i in detection.incidents if i.id == signal.incident_id), None)
+    if incident is None or incident.origin.op_id == signal.operation.op_id:
+        return None
+    slow = {s.operation.op_id for s in detection.signals if s.kind == "latency-regression"}
+    if incident.origin.op_id not in slow:
+        return None
+    # The version of the origin changes with every deploy; what is waited for does not.
+    return " · ".join(part for part in (incident.origin.service, incident.origin.key) if part)

@@ -1,0 +1,292 @@
+"""Signals and workflows to suggestions: one suggestion per thing asked, with all that asks for it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from evolution_lab.config import EvolutionConfig
+from evolution_lab.contracts import OperationSpec
+from evolution_lab.display import strip_controls
+from evolution_lab.errors import InputError
+from evolution_lab.records import (
+    DetectionResult,
+    EvidenceItem,
+    IntentSignal,
+    OperationRef,
+    Priority,
+    Proposal,
+    SpecSuggestion,
+    Target,
+    Workflow,
+    to_python,
+)
+from evolution_lab.schemas import WINDOWS, check
+from evolution_lab.suggestions.causes import find_cause
+from evolution_lab.suggestions.changes import (
+    SpecChange,
+    change_for_signal,
+    change_for_workflow,
+    is_repeatable,
+)
+from evolution_lab.suggestions.differences import merge_patch, unified_diff
+from evolution_lab.suggestions.identity import suggestion_id
+from evolution_lab.suggestions.risk import assess_risk, priority_of, urgency
+from evolution_lab.suggestions.validation import validate_suggestion
+from evolution_lab.suggestions.wording import describe_signal, describe_workflow
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Finding:
+    """One signal or workflow with the change it asks for."""
+
+    change: SpecChange
+    intent: str
+    source_id: str
+    seen_at: datetime
+    priority: Priority
+    strength: float
+    evidence: tuple[EvidenceItem, ...]
+
+
+@dataclass(frozen=True)
+class SpecGenerator:
+    """Turns what detection said into suggestions.
+
+    Several signals that ask for the same change give one suggestion with all their evidence. The
+    generator proposes all it finds; how many may be open at once is the orchestrator's business,
+    which alone knows what was decided before.
+
+    Attributes:
+        config: The settings in force.
+
+    Examples:
+        >>> SpecGenerator().generate(DetectionResult())
+        ()
+    """
+
+    config: EvolutionConfig = field(default_factory=EvolutionConfig)
+
+    def generate(
+        self,
+        detection: DetectionResult,
+        *,
+        windows: pl.DataFrame | None = None,
+        specs: Iterable[OperationSpec] = (),
+        as_of: datetime | None = None,
+    ) -> tuple[SpecSuggestion, ...]:
+        """Return the suggestions that a run of detection asks for, the most pressing first.
+
+        Args:
+            detection: Signals, incidents and workflows.
+            windows: Frame of ``schemas.WINDOWS`` the signals were read from. It names the error
+                codes that rose and says how many of all calls an operation takes.
+            specs: Declared operations. Where one has the key of a target (and its version, if the
+                telemetry knows it), the suggestion carries a diff against it.
+            as_of: When what is handed in was complete, UTC; needed for workflows alone, which
+                carry no time of their own. Default: the end of the last window or signal.
+
+        Raises:
+            FrameContractError: ``windows`` breaks its contract.
+            InputError: Workflows were handed in without anything that says a time.
+        """
+        if windows is not None:
+            check(windows, WINDOWS)
+        declared = tuple(specs)
+        findings: list[_Finding] = []
+        for signal in detection.signals:
+            cause = find_cause(signal, detection, windows)
+            spec = spec_for(signal.operation, declared)
+            change = change_for_signal(signal, cause, spec=spec)
+            if change is not None:
+                findings.append(_from_signal(signal, change))
+        if detection.workflows:
+            seen_at = as_of or _last_seen(detection, windows)
+            findings += [_from_workflow(w, seen_at) for w in detection.workflows]
+
+        asked: dict[str, list[_Finding]] = {}
+        for finding in findings:
+            asked.setdefault(_id_of(finding.change), []).append(finding)
+        shares = call_shares(windows)
+        suggestions = [self._suggest(group, declared, shares) for group in asked.values()]
+        return tuple(sorted(suggestions, key=_most_pressing))
+
+    def validate_suggestion(self, suggestion: SpecSuggestion) -> list[str]:
+        """Return the reasons why a suggestion cannot be proposed; empty when it can."""
+        return validate_suggestion(suggestion, config=self.config)
+
+    def _suggest(
+        self,
+        findings: Sequence[_Finding],
+        specs: Sequence[OperationSpec],
+        shares: Mapping[int, float] | None,
+    ) -> SpecSuggestion:
+        ordered = sorted(
+            findings,
+            key=lambda f: (-urgency(f.priority), -f.strength, f.seen_at, f.source_id),
+        )
+        lead = ordered[0]
+        change = lead.change
+        spec = spec_for(change.operation, specs)
+        command, blast_radius = _reach(change, spec, shares)
+        risk = assess_risk(change.change_type, blast_radius=blast_radius, command=command)
+        found = " ".join(finding.evidence[0].description for finding in ordered[:3])
+        more = f" And {len(ordered) - 3} more findings like these." if len(ordered) > 3 else ""
+        proposal = Proposal(
+            summary=change.summary,
+            rationale=f"{found}{more} {change.reason}",
+            change_type=change.change_type,
+            kind=change.kind,
+            spec=change.spec,
+            diff=_diff(change, spec),
+            metadata={
+                "ask": change.ask,
+                "category": change.category,
+                "recommendedActions": list(change.actions),
+                "risk": risk.to_dict(),
+                "strength": max(finding.strength for finding in ordered),
+            },
+        )
+        target = Target(operation=change.operation, path=change.path)
+        return SpecSuggestion(
+            id=suggestion_id(target, change.change_type, change.ask),
+            intent=lead.intent,
+            target=target,
+            proposal=proposal,
+            confidence=None,
+            risk=risk.score,
+            created_at=min(finding.seen_at for finding in ordered),
+            evidence=tuple(itertools.chain.from_iterable(f.evidence for f in ordered)),
+            priority=lead.priority,
+            tags=tuple(sorted({tag for f in ordered for tag in f.change.tags})),
+            signal_ids=tuple(finding.source_id for finding in ordered),
+        )
+
+
+def spec_for(
+    operation: OperationRef | None, specs: Iterable[OperationSpec]
+) -> OperationSpec | None:
+    """Return the declared spec of an operation, None where none or several could be meant.
+
+    The key must be equal, and the version too where the telemetry carries one and any spec of that
+    key has it; a service's build number is often not the version of its spec, so a key declared
+    just once is taken whatever its version.
+    """
+    if operation is None:
+        return None
+    same_key = [spec for spec in specs if spec.key == operation.key]
+    same_version = [spec for spec in same_key if spec.version == operation.version]
+    matches = same_version or same_key
+    return matches[0] if len(matches) == 1 else None
+
+
+def call_shares(windows: pl.DataFrame | None) -> dict[int, float] | None:
+    """Return each operation's share of all calls by ``op_id``; None without windows or calls."""
+    if windows is None:
+        return None
+    calls = windows.group_by("op_id").agg(pl.col("calls").sum()).sort("op_id")
+    total = int(calls["calls"].sum())
+    return {op_id: count / total for op_id, count in calls.iter_rows()} if total else None
+
+
+def _from_signal(signal: IntentSignal, change: SpecChange) -> _Finding:
+    numbers = {
+        "signalId": signal.id,
+        "kind": signal.kind,
+        "windowStart": signal.window_start.isoformat(),
+        "windowEnd": signal.window_end.isoformat(),
+        "detectedAt": signal.detected_at.isoformat(),
+        "state": signal.state,
+        "unit": signal.unit,
+        "observed": signal.observed,
+        "baseline": signal.baseline,
+        "effect": signal.effect,
+        "effectInterval": list(signal.effect_interval) if signal.effect_interval else None,
+        "pValue": signal.p_value,
+        "eValue": signal.e_value,
+        "sampleSize": signal.sample_size,
+        "incidentId": signal.incident_id,
+        "detector": signal.detector,
+    }
+    claim = EvidenceItem(description=describe_signal(signal), data=numbers)
+    facts = tuple(
+        EvidenceItem(
+            type=item.type,
+            description=strip_controls(item.description),
+            data={**item.data, "signalId": signal.id},
+        )
+        for item in signal.evidence
+    )
+    return _Finding(
+        change=change,
+        intent=signal.kind,
+        source_id=signal.id,
+        seen_at=signal.detected_at,
+        priority=priority_of(signal),
+        strength=_strength(signal),
+        evidence=(claim, *facts),
+    )
+
+
+def _strength(signal: IntentSignal) -> float:
+    """Return how far the effect is from none: a difference's size, a ratio's distance from 1."""
+    if signal.effect is None:
+        return 0.0
+    return abs(signal.effect if signal.unit == "fraction" else signal.effect - 1.0)
+
+
+def _from_workflow(workflow: Workflow, seen_at: datetime) -> _Finding:
+    data: dict[str, Any] = {"signalId": workflow.id, **to_python(workflow)}
+    return _Finding(
+        change=change_for_workflow(workflow),
+        intent="workflow",
+        source_id=workflow.id,
+        seen_at=seen_at,
+        priority="low",
+        strength=workflow.lift,
+        evidence=(EvidenceItem(description=describe_workflow(workflow), data=data),),
+    )
+
+
+def _last_seen(detection: DetectionResult, windows: pl.DataFrame | None) -> datetime:
+    times = [signal.window_end for signal in detection.signals]
+    if windows is not None and windows.height:
+        newest = windows["window_end"].max()
+        assert isinstance(newest, datetime)
+        times.append(newest)
+    if not times:
+        raise InputError("workflows carry no time: hand in windows, or as_of, with them.")
+    return max(times)
+
+
+def _id_of(change: SpecChange) -> str:
+    target = Target(operation=change.operation, path=change.path)
+    return suggestion_id(target, change.change_type, change.ask)
+
+
+def _reach(
+    change: SpecChange, spec: OperationSpec | None, shares: Mapping[int, float] | None
+) -> tuple[bool, float | None]:
+    """Return whether the change concerns a command, and the share of all calls it reaches."""
+    if change.operation is None:
+        return change.kind == "command", 0.0
+    share = None if shares is None else shares.get(change.operation.op_id, 0.0)
+    return not is_repeatable(change.operation, spec), share
+
+
+def _diff(change: SpecChange, spec: OperationSpec | None) -> str | None:
+    if change.operation is None:
+        return unified_diff(None, change.spec, name="spec.json")
+    if spec is None:
+        return None
+    document = spec.to_document()
+    return unified_diff(document, merge_patch(document, change.spec), name="spec.json")
+
+
+def _most_pressing(suggestion: SpecSuggestion) -> tuple[int, datetime, str]:
+    return (-urgency(suggestion.priority), suggestion.created_at, suggestion.id)
