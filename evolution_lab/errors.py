@@ -7,13 +7,15 @@
     │   ├── UnknownFormatError      no reader recognises a named file
     │   ├── MappingError            a column mapping names a role or column that is not there
     │   ├── TimeZoneRequiredError   timestamps carry no zone and none was given
-    │   └── FrameContractError      a frame does not keep the contract between two folders
+    │   ├── FrameContractError      a frame does not keep the contract between two folders
+    │   └── InvalidSuggestionError  a suggestion breaks a rule it must keep to be proposed
     ├── LakeError                   the lab directory cannot be used as it is
     │   ├── FormatVersionError      written by a newer version of the package
     │   ├── CorruptFileError        a stored file cannot be read
     │   ├── EmptyLakeError          nothing has been landed yet
     │   └── LockedError             another process holds a lock for longer than the wait
     ├── UnknownNameError            an operation, suggestion, detector … of that name is not known
+    │   └── AmbiguousNameError      the beginning of a name fits several
     ├── DecisionError               a decision cannot be taken
     │   ├── AlreadyDecidedError     the suggestion was decided before
     │   ├── MissingReviewerError    a decision needs a reviewer
@@ -94,6 +96,14 @@ class FrameContractError(InputError):
     """A frame does not keep the contract between two folders; see ``evolution_lab.schemas``."""
 
 
+class InvalidSuggestionError(InputError):
+    """A suggestion cannot be proposed; ``reasons`` says which rules it breaks."""
+
+    def __init__(self, suggestion_id: str, reasons: Iterable[str]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__(f"suggestion {suggestion_id[:8]!r} is not valid: {' '.join(self.reasons)}")
+
+
 class LakeError(EvolutionLabError):
     """The lab directory cannot be used as it is."""
 
@@ -141,6 +151,16 @@ class UnknownNameError(EvolutionLabError, KeyError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class AmbiguousNameError(UnknownNameError):
+    """The beginning of a name fits several; the message lists up to five of them."""
+
+    def __init__(self, what: str, name: str, matches: Iterable[str]) -> None:
+        matches = sorted(matches)
+        super().__init__(what, name)
+        shown = ", ".join(matches[:5]) + (" …" if len(matches) > 5 else "")
+        self.message = f"{what} {name!r} is ambiguous, must be longer: it fits {shown}."
 
 
 class DecisionError(EvolutionLabError, ValueError):
