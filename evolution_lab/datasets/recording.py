@@ -120,7 +120,7 @@ def shop_recording(
     seed: int = DEFAULT_SEED,
     start: datetime = DEFAULT_START,
     minutes: int = PLANNED_MINUTES,
-    calls_per_minute: float = 85.0,
+    calls_per_minute: float = 112.0,
     plan: Sequence[PlannedFault] | None = None,
 ) -> Recording:
     """Draw a recording of the shop: ordinary traffic, a repeated workflow, planted faults.

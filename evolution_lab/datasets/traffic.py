@@ -28,12 +28,12 @@ from evolution_lab.datasets.shop import (
 MINUTE_US: Final = 60_000_000
 _WARM_UP_MINUTES: Final = 30
 _MORE_CALLS: Final = 6.0
-_THINK_US: Final = 14_000_000
+_THINK_US: Final = 35_000_000
 _WORKFLOW_GAP_US: Final = 1_500_000
 _DAY_MINUTES: Final = 1440.0
 _PEAK_MINUTE: Final = 14 * 60.0
 _RHYTHM: Final = 0.35
-_BURSTINESS: Final = 0.02
+_BURSTINESS: Final = 0.01
 
 SPAN_SCHEMA: Final[Mapping[str, Any]] = {
     "service": pl.String(),
