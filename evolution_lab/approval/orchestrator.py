@@ -271,7 +271,12 @@ class SpecSuggestionOrchestrator:
         subject = subject_of(new)
         if subject is not None:
             limit = self.config.for_operation(subject.key).max_suggestions_per_operation
-            pending = sum(subject_of(other) == subject for other in table.select("pending"))
+            # Drafts of new operations do not compete with the repairs of the one they start at.
+            drafted = new.target.operation is None
+            pending = sum(
+                subject_of(other) == subject and (other.target.operation is None) == drafted
+                for other in table.select("pending")
+            )
             if pending >= limit:
                 reason = f"{pending} are open for this operation, at most {limit} may be."
                 return Submission(outcome="held", suggestion=new, reason=reason)

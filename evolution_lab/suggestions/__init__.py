@@ -5,8 +5,21 @@ suggestion per thing asked, whose id is the hash of what is asked. Neither has t
 own; both read what detection said.
 """
 
+from evolution_lab.suggestions.analyzer import Analysis, Anomaly, OptimizationHint, SpecAnalyzer
 from evolution_lab.suggestions.generator import SpecGenerator
-from evolution_lab.suggestions.identity import suggestion_id, subject_of
+from evolution_lab.suggestions.identity import subject_of, suggestion_id
+from evolution_lab.suggestions.usage import OperationUsage, usage_statistics
 from evolution_lab.suggestions.validation import validate_suggestion
 
-__all__ = ["SpecGenerator", "subject_of", "suggestion_id", "validate_suggestion"]
+__all__ = [
+    "Analysis",
+    "Anomaly",
+    "OperationUsage",
+    "OptimizationHint",
+    "SpecAnalyzer",
+    "SpecGenerator",
+    "subject_of",
+    "suggestion_id",
+    "usage_statistics",
+    "validate_suggestion",
+]

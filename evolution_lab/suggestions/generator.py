@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Final
 
 import polars as pl
 
@@ -35,10 +36,36 @@ from evolution_lab.suggestions.changes import (
     is_repeatable,
 )
 from evolution_lab.suggestions.differences import merge_patch, unified_diff
-from evolution_lab.suggestions.identity import suggestion_id
+from evolution_lab.suggestions.identity import json_ready, suggestion_id
 from evolution_lab.suggestions.risk import assess_risk, priority_of, urgency
+from evolution_lab.suggestions.specs import spec_for
 from evolution_lab.suggestions.validation import validate_suggestion
 from evolution_lab.suggestions.wording import describe_signal, describe_workflow
+
+
+_STRONGEST: Final = 1e6
+"""A ratio to a baseline of 0 is infinite, which JSON cannot say; it is cut here."""
+
+_TOLD: Final = (
+    "kind",
+    "windowStart",
+    "windowEnd",
+    "detectedAt",
+    "state",
+    "errorClass",
+    "unit",
+    "observed",
+    "baseline",
+    "effect",
+    "effectInterval",
+    "pValue",
+    "eValue",
+    "sampleSize",
+    "incidentId",
+    "detector",
+    "attribution",
+)
+"""What evidence repeats of a signal, so that a suggestion can be read alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,23 +195,6 @@ class SpecGenerator:
         )
 
 
-def spec_for(
-    operation: OperationRef | None, specs: Iterable[OperationSpec]
-) -> OperationSpec | None:
-    """Return the declared spec of an operation, None where none or several could be meant.
-
-    The key must be equal, and the version too where the telemetry carries one and any spec of that
-    key has it; a service's build number is often not the version of its spec, so a key declared
-    just once is taken whatever its version.
-    """
-    if operation is None:
-        return None
-    same_key = [spec for spec in specs if spec.key == operation.key]
-    same_version = [spec for spec in same_key if spec.version == operation.version]
-    matches = same_version or same_key
-    return matches[0] if len(matches) == 1 else None
-
-
 def call_shares(windows: pl.DataFrame | None) -> dict[int, float] | None:
     """Return each operation's share of all calls by ``op_id``; None without windows or calls."""
     if windows is None:
@@ -195,30 +205,14 @@ def call_shares(windows: pl.DataFrame | None) -> dict[int, float] | None:
 
 
 def _from_signal(signal: IntentSignal, change: SpecChange) -> _Finding:
-    numbers = {
-        "signalId": signal.id,
-        "kind": signal.kind,
-        "windowStart": signal.window_start.isoformat(),
-        "windowEnd": signal.window_end.isoformat(),
-        "detectedAt": signal.detected_at.isoformat(),
-        "state": signal.state,
-        "unit": signal.unit,
-        "observed": signal.observed,
-        "baseline": signal.baseline,
-        "effect": signal.effect,
-        "effectInterval": list(signal.effect_interval) if signal.effect_interval else None,
-        "pValue": signal.p_value,
-        "eValue": signal.e_value,
-        "sampleSize": signal.sample_size,
-        "incidentId": signal.incident_id,
-        "detector": signal.detector,
-    }
+    told = json_ready(to_python(signal))
+    numbers = {"signalId": signal.id, **{name: told[name] for name in _TOLD}}
     claim = EvidenceItem(description=describe_signal(signal), data=numbers)
     facts = tuple(
         EvidenceItem(
             type=item.type,
             description=strip_controls(item.description),
-            data={**item.data, "signalId": signal.id},
+            data={**json_ready(item.data), "signalId": signal.id},
         )
         for item in signal.evidence
     )
@@ -235,20 +229,21 @@ def _from_signal(signal: IntentSignal, change: SpecChange) -> _Finding:
 
 def _strength(signal: IntentSignal) -> float:
     """Return how far the effect is from none: a difference's size, a ratio's distance from 1."""
-    if signal.effect is None:
+    if signal.effect is None or math.isnan(signal.effect):
         return 0.0
-    return abs(signal.effect if signal.unit == "fraction" else signal.effect - 1.0)
+    distance = abs(signal.effect if signal.unit == "fraction" else signal.effect - 1.0)
+    return min(distance, _STRONGEST)
 
 
 def _from_workflow(workflow: Workflow, seen_at: datetime) -> _Finding:
-    data: dict[str, Any] = {"signalId": workflow.id, **to_python(workflow)}
+    data = {"signalId": workflow.id, **json_ready(to_python(workflow))}
     return _Finding(
         change=change_for_workflow(workflow),
         intent="workflow",
         source_id=workflow.id,
         seen_at=seen_at,
         priority="low",
-        strength=workflow.lift,
+        strength=min(workflow.lift, _STRONGEST),
         evidence=(EvidenceItem(description=describe_workflow(workflow), data=data),),
     )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from evolution_lab.records import OperationRef, SpecSuggestion, Target
@@ -26,6 +28,30 @@ def canonical_json(value: object) -> bytes:
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.encode("ascii")
+
+
+def json_ready(value: Any) -> Any:
+    """Return a value as JSON can say it: text keys, lists, ISO times; None for NaN and infinities.
+
+    Evidence comes from detectors of any origin, and a single odd value must not spoil the rest;
+    what JSON has no form for becomes text.
+
+    Examples:
+        >>> json_ready({"rate": float("nan"), "span": (1, 2)})
+        {'rate': None, 'span': [1, 2]}
+    """
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): json_ready(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_ready(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    item = getattr(value, "item", None)
+    return json_ready(item()) if callable(item) else str(value)
 
 
 def suggestion_id(target: Target, change_type: str, ask: Mapping[str, Any]) -> str:

@@ -27,10 +27,15 @@ def validate_suggestion(
         config: With it, a calibrated confidence below ``min_confidence`` is a reason too.
 
     Examples:
-        >>> from dataclasses import replace
-        >>> from evolution_lab.suggestions import SpecGenerator
-        >>> [validate_suggestion(s) for s in SpecGenerator().generate(DetectionResult())]
-        []
+        >>> from datetime import UTC, datetime
+        >>> from evolution_lab.records import OperationRef, Proposal, Target
+        >>> target = Target(operation=OperationRef("checkout"), path="/lifecycle")
+        >>> proposal = Proposal(summary="Retire it.", rationale="Unused.", change_type="revision")
+        >>> suggestion = SpecSuggestion(
+        ...     id="", intent="throughput-drop", target=target, proposal=proposal, confidence=None,
+        ...     risk=0.2, created_at=datetime(2026, 1, 1, tzinfo=UTC), evidence=(), priority="low")
+        >>> validate_suggestion(suggestion)
+        ['spec is empty, must hold the changed part.', 'there is no evidence, must be at least one fact.']
     """
     return list(_reasons(suggestion, config))
 
