@@ -21,7 +21,8 @@ from evolution_lab.records import (
 )
 from evolution_lab.records.json_form import CAMEL_CASE
 from evolution_lab.suggestions.causes import find_cause
-from evolution_lab.suggestions.changes import HintCategory, SpecChange, change_for_signal
+from evolution_lab.suggestions.changes import change_for_signal
+from evolution_lab.suggestions.spec_change import HintCategory, SpecChange
 from evolution_lab.suggestions.specs import spec_for
 from evolution_lab.suggestions.usage import OperationUsage, usage_statistics
 from evolution_lab.suggestions.wording import describe_signal
@@ -139,7 +140,7 @@ class SpecAnalyzer:
         config: The settings in force.
 
     Examples:
-        >>> SpecAnalyzer().analyze(DetectionResult()).anomalies
+        >>> SpecAnalyzer().analyze(None, DetectionResult()).anomalies
         ()
     """
 
@@ -147,16 +148,16 @@ class SpecAnalyzer:
 
     def analyze(
         self,
+        windows: pl.DataFrame | None,
         detection: DetectionResult,
         *,
-        windows: pl.DataFrame | None = None,
         specs: Iterable[OperationSpec] = (),
     ) -> Analysis:
         """Return usage, anomalies and hints; operations that ``config.exclude`` names are left out.
 
         Args:
-            detection: What was said.
-            windows: Frame of ``schemas.WINDOWS`` it was read from; without it no usage is told.
+            windows: Frame of ``schemas.WINDOWS``; with None no usage is told.
+            detection: What was said of these windows.
             specs: Declared operations, see ``SpecGenerator.generate``.
 
         Raises:

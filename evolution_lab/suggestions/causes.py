@@ -10,31 +10,34 @@ from typing import Any, Final
 import polars as pl
 
 from evolution_lab.records import DetectionResult, IntentSignal, OperationRef
+from evolution_lab.suggestions.usage import typical
 
 _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "error_code": ("errorCode", "error_code", "statusCode", "status_code"),
     "tenant_id": ("tenantId", "tenant_id", "tenant"),
     "version": ("operationVersion", "operation_version", "version"),
-    "dependency": ("dependency", "callee", "downstream"),
 }
 _UNKNOWN_CODE: Final = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
-    """Where a change sits; every part is None where nothing says it.
+    """Where a change sits and what was usual before it; None where nothing says it.
 
     Attributes:
         error_code: The code most of the additional failures carry.
         tenant_id: The one tenant concerned.
-        version: The one version concerned, where it was attributed rather than given.
-        dependency: The operation waited for, as people name it.
+        version: The one version concerned; named only where there are others to compare it with.
+        dependency: The operation that is waited for and became slow first.
+        usual_p99_ns: 99th percentile, in nanoseconds, of the typical window before a latency
+            regression: of the dependency, where there is one, else of the operation itself.
     """
 
     error_code: str | None = None
     tenant_id: str | None = None
     version: str | None = None
-    dependency: str | None = None
+    dependency: OperationRef | None = None
+    usual_p99_ns: float | None = None
 
 
 def find_cause(
@@ -53,15 +56,33 @@ def find_cause(
         windows: Frame of ``schemas.WINDOWS``, or None.
     """
     said = {part: _attributed(signal.attribution, names) for part, names in _NAMES.items()}
-    if signal.operation.tenant_id is not None:
-        said["tenant_id"] = signal.operation.tenant_id
-    if said["version"] == signal.operation.version:
-        said["version"] = None
+    error_code = said["error_code"]
+    dependency = usual_p99_ns = None
     if signal.kind == "error-spike" and signal.error_class != "client" and windows is not None:
-        said["error_code"] = said["error_code"] or _risen_code(signal, windows)
-    if signal.kind == "latency-regression" and said["dependency"] is None:
-        said["dependency"] = _slow_origin(signal, detection)
-    return Cause(**said)
+        error_code = error_code or _risen_code(signal, windows)
+    if signal.kind == "latency-regression":
+        dependency = _slow_origin(signal, detection)
+        waited_for = dependency or OperationRef(
+            signal.operation.key, service=signal.operation.service
+        )
+        usual_p99_ns = _usual_p99(waited_for, signal, windows)
+    return Cause(
+        error_code=error_code,
+        tenant_id=signal.operation.tenant_id or said["tenant_id"],
+        version=said["version"],
+        dependency=dependency,
+        usual_p99_ns=usual_p99_ns,
+    )
+
+
+def windows_of(windows: pl.DataFrame, operation: OperationRef) -> pl.DataFrame:
+    """Return an operation's windows: of its version where it names one, else of all versions."""
+    own = (pl.col("operation_key") == operation.key) & pl.col("service").eq_missing(
+        pl.lit(operation.service)
+    )
+    if operation.version is not None:
+        own &= pl.col("operation_version").eq_missing(pl.lit(operation.version))
+    return windows.filter(own)
 
 
 def _attributed(attribution: Mapping[str, Any] | None, names: Sequence[str]) -> str | None:
@@ -82,15 +103,13 @@ def _plain(value: object) -> str | None:
         return _plain(value[0]) if value else None
     if isinstance(value, bool) or value is None:
         return None
-    if isinstance(value, OperationRef):
-        return str(value)
     text = str(value)
     return text if text and text != _UNKNOWN_CODE else None
 
 
 def _risen_code(signal: IntentSignal, windows: pl.DataFrame) -> str | None:
     """Return the code whose share of the calls rose most from before the episode to its detection."""
-    own = windows.filter(pl.col("op_id") == signal.operation.without_tenant().op_id)
+    own = windows_of(windows, signal.operation)
     start, end = signal.window_start, signal.detected_at
     before = own.filter(pl.col("window_end") <= start)
     during = own.filter((pl.col("window_start") >= start) & (pl.col("window_end") <= end))
@@ -110,13 +129,28 @@ def _code_shares(windows: pl.DataFrame) -> dict[str, float]:
     return {code: count / calls for code, count in counts.items()} if calls else {}
 
 
-def _slow_origin(signal: IntentSignal, detection: DetectionResult) -> str | None:
+def _slow_origin(signal: IntentSignal, detection: DetectionResult) -> OperationRef | None:
     """Return the incident's origin when another operation that also became slower began it."""
     incident = next((i for i in detection.incidents if i.id == signal.incident_id), None)
-    if incident is None or incident.origin.op_id == signal.operation.op_id:
+    if incident is None:
         return None
-    slow = {s.operation.op_id for s in detection.signals if s.kind == "latency-regression"}
-    if incident.origin.op_id not in slow:
+    origin = OperationRef(incident.origin.key, service=incident.origin.service)
+    if _same(origin, signal.operation):
         return None
-    # The version of the origin changes with every deploy; what is waited for does not.
-    return " · ".join(part for part in (incident.origin.service, incident.origin.key) if part)
+    slow = (s.operation for s in detection.signals if s.kind == "latency-regression")
+    return origin if any(_same(origin, operation) for operation in slow) else None
+
+
+def _same(one: OperationRef, other: OperationRef) -> bool:
+    """Say whether two are one operation, in whatever version."""
+    return (one.service, one.key) == (other.service, other.key)
+
+
+def _usual_p99(
+    operation: OperationRef, signal: IntentSignal, windows: pl.DataFrame | None
+) -> float | None:
+    if windows is None:
+        return None
+    before = windows_of(windows, operation).filter(pl.col("window_end") <= signal.window_start)
+    usual = before.select(typical("p99_ns")).item()
+    return None if usual is None else float(usual)

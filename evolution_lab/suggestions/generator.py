@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -19,7 +19,6 @@ from evolution_lab.records import (
     DetectionResult,
     EvidenceItem,
     IntentSignal,
-    OperationRef,
     Priority,
     Proposal,
     SpecSuggestion,
@@ -28,20 +27,16 @@ from evolution_lab.records import (
     to_python,
 )
 from evolution_lab.schemas import WINDOWS, check
-from evolution_lab.suggestions.causes import find_cause
-from evolution_lab.suggestions.changes import (
-    SpecChange,
-    change_for_signal,
-    change_for_workflow,
-    is_repeatable,
-)
+from evolution_lab.suggestions.causes import find_cause, windows_of
+from evolution_lab.suggestions.changes import change_for_signal
 from evolution_lab.suggestions.differences import merge_patch, unified_diff
+from evolution_lab.suggestions.drafts import composite_operation
 from evolution_lab.suggestions.identity import json_ready, suggestion_id
 from evolution_lab.suggestions.risk import assess_risk, priority_of, urgency
+from evolution_lab.suggestions.spec_change import SpecChange, is_repeatable
 from evolution_lab.suggestions.specs import spec_for
 from evolution_lab.suggestions.validation import validate_suggestion
 from evolution_lab.suggestions.wording import describe_signal, describe_workflow
-
 
 _STRONGEST: Final = 1e6
 """A ratio to a baseline of 0 is infinite, which JSON cannot say; it is cut here."""
@@ -139,8 +134,7 @@ class SpecGenerator:
         asked: dict[str, list[_Finding]] = {}
         for finding in findings:
             asked.setdefault(_id_of(finding.change), []).append(finding)
-        shares = call_shares(windows)
-        suggestions = [self._suggest(group, declared, shares) for group in asked.values()]
+        suggestions = [self._suggest(group, declared, windows) for group in asked.values()]
         return tuple(sorted(suggestions, key=_most_pressing))
 
     def validate_suggestion(self, suggestion: SpecSuggestion) -> list[str]:
@@ -151,7 +145,7 @@ class SpecGenerator:
         self,
         findings: Sequence[_Finding],
         specs: Sequence[OperationSpec],
-        shares: Mapping[int, float] | None,
+        windows: pl.DataFrame | None,
     ) -> SpecSuggestion:
         ordered = sorted(
             findings,
@@ -160,7 +154,7 @@ class SpecGenerator:
         lead = ordered[0]
         change = lead.change
         spec = spec_for(change.operation, specs)
-        command, blast_radius = _reach(change, spec, shares)
+        command, blast_radius = _reach(change, spec, windows)
         risk = assess_risk(change.change_type, blast_radius=blast_radius, command=command)
         found = " ".join(finding.evidence[0].description for finding in ordered[:3])
         more = f" And {len(ordered) - 3} more findings like these." if len(ordered) > 3 else ""
@@ -193,15 +187,6 @@ class SpecGenerator:
             tags=tuple(sorted({tag for f in ordered for tag in f.change.tags})),
             signal_ids=tuple(finding.source_id for finding in ordered),
         )
-
-
-def call_shares(windows: pl.DataFrame | None) -> dict[int, float] | None:
-    """Return each operation's share of all calls by ``op_id``; None without windows or calls."""
-    if windows is None:
-        return None
-    calls = windows.group_by("op_id").agg(pl.col("calls").sum()).sort("op_id")
-    total = int(calls["calls"].sum())
-    return {op_id: count / total for op_id, count in calls.iter_rows()} if total else None
 
 
 def _from_signal(signal: IntentSignal, change: SpecChange) -> _Finding:
@@ -238,7 +223,7 @@ def _strength(signal: IntentSignal) -> float:
 def _from_workflow(workflow: Workflow, seen_at: datetime) -> _Finding:
     data = {"signalId": workflow.id, **json_ready(to_python(workflow))}
     return _Finding(
-        change=change_for_workflow(workflow),
+        change=composite_operation(workflow),
         intent="workflow",
         source_id=workflow.id,
         seen_at=seen_at,
@@ -265,13 +250,16 @@ def _id_of(change: SpecChange) -> str:
 
 
 def _reach(
-    change: SpecChange, spec: OperationSpec | None, shares: Mapping[int, float] | None
+    change: SpecChange, spec: OperationSpec | None, windows: pl.DataFrame | None
 ) -> tuple[bool, float | None]:
     """Return whether the change concerns a command, and the share of all calls it reaches."""
     if change.operation is None:
         return change.kind == "command", 0.0
-    share = None if shares is None else shares.get(change.operation.op_id, 0.0)
-    return not is_repeatable(change.operation, spec), share
+    command = not is_repeatable(change.operation, spec)
+    total = 0 if windows is None else int(windows["calls"].sum())
+    if windows is None or not total:
+        return command, None
+    return command, int(windows_of(windows, change.operation)["calls"].sum()) / total
 
 
 def _diff(change: SpecChange, spec: OperationSpec | None) -> str | None:

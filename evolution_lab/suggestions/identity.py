@@ -23,8 +23,8 @@ def canonical_json(value: object) -> bytes:
         TypeError: The value holds something JSON cannot say.
 
     Examples:
-        >>> canonical_json({"b": 1, "a": [None, "é"]})
-        b'{"a":[null,"\\\\u00e9"],"b":1}'
+        >>> canonical_json({"b": 1, "a": [None, True]})
+        b'{"a":[null,true],"b":1}'
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.encode("ascii")

@@ -89,7 +89,7 @@ def usage_statistics(windows: pl.DataFrame) -> tuple[OperationUsage, ...]:
             pl.col("calls").filter(counted).sum().alias("client_calls"),
             (pl.col("mean_ns") * pl.col("calls")).sum().alias("time_ns"),
             pl.col("calls").filter(pl.col("mean_ns").is_not_null()).sum().alias("timed_calls"),
-            *(_typical(name) for name in _QUANTILES),
+            *(typical(name) for name in _QUANTILES),
             pl.col("max_ns").max(),
             pl.col("window_end").filter(called).max().alias("last_seen_at"),
             pl.col("window_start").min(),
@@ -102,8 +102,16 @@ def usage_statistics(windows: pl.DataFrame) -> tuple[OperationUsage, ...]:
     return tuple(sorted(usage, key=lambda u: u.operation.sort_key))
 
 
-def _typical(name: str) -> pl.Expr:
-    """Return the lower median of a column over windows, each weighted by its calls."""
+def typical(name: str) -> pl.Expr:
+    """Return an expression: the lower median of a column of windows, each weighted by its calls.
+
+    Windows without calls or without the value do not count; null where none does.
+
+    Examples:
+        >>> windows = pl.DataFrame({"p99_ns": [9.0, 1.0, 2.0], "calls": [1, 5, 5]})
+        >>> windows.select(typical("p99_ns")).item()
+        2.0
+    """
     value, weight = pl.col(name), pl.col("calls")
     known = value.is_not_null() & (weight > 0)
     values, weights = value.filter(known), weight.filter(known)

@@ -11,10 +11,10 @@ _LONGEST_NAME: Final = 120
 
 
 def name_of(operation: OperationRef | str) -> str:
-    """Return an operation's name for a sentence: on one line, at most 120 characters.
+    r"""Return an operation's name for a sentence: on one line, at most 120 characters.
 
     Examples:
-        >>> name_of(OperationRef("GET /a\\nb", service="shop"))
+        >>> name_of(OperationRef("GET /a\nb", service="shop"))
         'shop · GET /a b'
     """
     text = strip_controls(str(operation))
@@ -29,20 +29,18 @@ def describe_signal(signal: IntentSignal) -> str:
         "throughput-drop": "calls per window",
     }.get(signal.kind, signal.kind)
     fell = signal.kind == "throughput-drop"
-    parts = [
-        f"{name_of(signal.operation)}: {subject} {'fell' if fell else 'rose'} from "
-        f"{format_quantity(signal.baseline, signal.unit)} to "
-        f"{format_quantity(signal.observed, signal.unit)}"
-    ]
-    parts.append(
-        f"between {format_value(signal.window_start)} and {format_value(signal.window_end)} UTC"
+    change = (
+        f"{name_of(signal.operation)}: {subject} {'fell' if fell else 'rose'} "
+        f"from {format_quantity(signal.baseline, signal.unit)} "
+        f"to {format_quantity(signal.observed, signal.unit)}"
     )
+    span = f"{format_value(signal.window_start)} and {format_value(signal.window_end)} UTC"
     numbers = [f"n = {format_value(signal.sample_size)}"]
     if signal.p_value is not None:
         numbers.append(f"p = {format_value(signal.p_value)}")
     elif signal.e_value is not None:
         numbers.append(f"e = {format_value(signal.e_value)}")
-    return f"{' '.join(parts)} ({', '.join(numbers)}; {signal.state})."
+    return f"{change} between {span} ({', '.join(numbers)}; {signal.state})."
 
 
 def describe_workflow(workflow: Workflow) -> str:
