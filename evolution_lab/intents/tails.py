@@ -46,7 +46,9 @@ def beta_binomial_upper(x: Floats, n: Floats, share: Floats, correlation: Floats
     size = 1.0 / correlation - 1.0
     a, b = share * size, (1.0 - share) * size
     result = np.ones_like(x)
-    result = np.where(x > 0, betaincc(a, b, np.clip((x - 0.5) / np.maximum(n, 1.0), 0.0, 1.0)), result)
+    result = np.where(
+        x > 0, betaincc(a, b, np.clip((x - 0.5) / np.maximum(n, 1.0), 0.0, 1.0)), result
+    )
     spread = np.sqrt(n * share * (1 - share) * (1 + (n - 1) * correlation))
     exact = (x > 0) & (x > n * share + spread) & (n <= _LARGE_N)
     if exact.any():
@@ -126,5 +128,5 @@ def intra_window_correlation(
         prior: Correlation assumed without data.
         prior_pairs: Weight of the prior, in pairs.
     """
-    estimate = (squared - trials + prior * prior_pairs) / (pairs + prior_pairs)
+    estimate = (squared - trials + prior * prior_pairs) / np.maximum(pairs + prior_pairs, 1e-12)
     return np.clip(estimate, 1e-3, 0.5)

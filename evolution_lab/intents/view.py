@@ -7,6 +7,7 @@ is said afterwards, by ``attribution``.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -97,7 +98,8 @@ def detection_view(windows: pl.DataFrame, *, as_of: datetime | None = None) -> D
     first, last = closed["window_start"].min(), closed["window_start"].max()
     starts = pl.datetime_range(first, last, window, eager=True, time_zone="UTC", time_unit="us")
     grid = closed.join(families, on=["service", "operation_key"], nulls_equal=True).with_columns(
-        t=(pl.col("window_start") - first) // window
+        t=(pl.col("window_start") - first).dt.total_microseconds()
+        // (window // timedelta(microseconds=1))
     )
     shape = (len(starts), families.height)
     rows, columns = grid["t"].cast(pl.Int64).to_numpy(), grid["family"].cast(pl.Int64).to_numpy()
@@ -162,9 +164,7 @@ def _bins(grid: pl.DataFrame, count: int) -> tuple[tuple[Ints, Ints, Floats], ..
     family = flat["family"].cast(pl.Int64).to_numpy()
     bins = flat["bin"].cast(pl.Int64).to_numpy()
     counts = flat["count"].cast(pl.Float64).to_numpy()
-    return tuple(
-        (family[i:j], bins[i:j], counts[i:j]) for i, j in zip(edges[:-1], edges[1:], strict=True)
-    )
+    return tuple((family[i:j], bins[i:j], counts[i:j]) for i, j in itertools.pairwise(edges))
 
 
 def _empty_view() -> DetectionView:

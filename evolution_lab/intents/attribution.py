@@ -1,0 +1,162 @@
+"""What a shift is concentrated in: one tenant, one version, one error code.
+
+For each dimension the calls of the episode are compared with those of the time before it. A value is
+named when it carries at least four fifths of the excess, when its own calls changed more than all
+others together (Fisher's exact test, Bonferroni over the values), and when there are others to
+compare it with. Where the excess follows the whole traffic nothing is named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import polars as pl
+from scipy.stats import fisher_exact
+
+from evolution_lab.records import OperationRef
+
+DIMENSIONS: Final = {
+    "tenantId": "tenant_id",
+    "version": "operation_version",
+    "errorCode": "error_code",
+    "channel": "channel",
+}
+CARRIED: Final = 0.8
+LEVEL: Final = 0.01
+_HISTORY_WINDOWS: Final = 96
+_MOST_VALUES: Final = 200
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which calls count as affected, and when.
+
+    Attributes:
+        operation: Whose calls; all versions of it.
+        metric: One of ``schemas.METRICS``.
+        start: Start of the episode, UTC.
+        end: Its end, UTC.
+        window: Length of a window; the comparison looks at most 96 windows back.
+        threshold_ns: For latency, calls slower than this are affected.
+    """
+
+    operation: OperationRef
+    metric: str
+    start: datetime
+    end: datetime
+    window: timedelta
+    threshold_ns: float | None = None
+
+
+def attribute(samples: pl.LazyFrame, question: Question) -> dict[str, Any] | None:
+    """Name the values that carry a shift of errors or latency.
+
+    Args:
+        samples: A ``SAMPLES`` frame.
+        question: What is asked.
+
+    Returns:
+        By dimension (``tenantId``, ``version``, ``errorCode``, ``channel``) a mapping with
+        ``value``, ``carried`` (share of the excess), ``pValue``; None where nothing is named.
+        Throughput is not attributed.
+    """
+    affected = _affected(question)
+    if affected is None:
+        return None
+    same = [
+        pl.col("operation_key") == question.operation.key,
+        pl.col("service").eq_missing(pl.lit(question.operation.service)),
+        pl.col("timestamp") >= question.start - question.window * _HISTORY_WINDOWS,
+        pl.col("timestamp") < question.end,
+    ]
+    calls = (
+        samples.filter(*same)
+        .select(
+            *DIMENSIONS.values(),
+            during=pl.col("timestamp") >= question.start,
+            affected=affected.fill_null(value=False),
+        )
+        .collect()
+    )
+    named = {}
+    for name, column in DIMENSIONS.items():
+        if column == "error_code":
+            found = _dominant_code(calls) if question.metric.endswith("error-rate") else None
+        else:
+            found = _carrier(calls, column)
+        if found is not None:
+            named[name] = found
+    return named or None
+
+
+def _affected(question: Question) -> pl.Expr | None:
+    client = pl.col("status_code").is_between(400, 499) & pl.col("success").ne_missing(other=False)
+    if question.metric == "error-rate":
+        return ~pl.col("success")
+    if question.metric == "client-error-rate":
+        return client
+    if question.metric.startswith("latency") and question.threshold_ns is not None:
+        return pl.col("duration_ns") > question.threshold_ns
+    return None
+
+
+def _carrier(calls: pl.DataFrame, column: str) -> dict[str, Any] | None:
+    """Return the value of a column that carries the excess of affected calls."""
+    table = (
+        calls.drop_nulls(column)
+        .group_by(column)
+        .agg(
+            calls=pl.col("during").sum().cast(pl.Int64),
+            hit=(pl.col("during") & pl.col("affected")).sum().cast(pl.Int64),
+            before=(~pl.col("during")).sum().cast(pl.Int64),
+            hit_before=(~pl.col("during") & pl.col("affected")).sum().cast(pl.Int64),
+        )
+        .sort(column)
+    )
+    if not 2 <= table.height <= _MOST_VALUES:
+        return None
+    overall = table["hit_before"].sum() / max(table["before"].sum(), 1)
+    usual = (
+        pl.when(pl.col("before") > 0)
+        .then(pl.col("hit_before") / pl.col("before"))
+        .otherwise(overall)
+    )
+    table = table.with_columns(excess=pl.col("hit") - pl.col("calls") * usual)
+    total = table["excess"].sum()
+    top = table.sort("excess", column, descending=[True, False]).row(0, named=True)
+    if total <= 0 or top["excess"] < CARRIED * total or top["calls"] == 0:
+        return None
+    others = table.filter(pl.col(column) != top[column])
+    other_calls, other_hits = others["calls"].sum(), others["hit"].sum()
+    if other_calls == 0:
+        return None
+    p_value = fisher_exact(
+        [[top["hit"], top["calls"] - top["hit"]], [other_hits, other_calls - other_hits]],
+        alternative="greater",
+    ).pvalue
+    p_value = min(float(p_value) * table.height, 1.0)
+    if p_value > LEVEL:
+        return None
+    return {
+        "value": top[column],
+        "carried": min(float(top["excess"] / total), 1.0),
+        "rate": top["hit"] / top["calls"],
+        "rateOfOthers": other_hits / other_calls,
+        "pValue": p_value,
+    }
+
+
+def _dominant_code(calls: pl.DataFrame) -> dict[str, Any] | None:
+    """Return the error code that most affected calls of the episode carry."""
+    codes = (
+        calls.filter(pl.col("during") & pl.col("affected"))
+        .group_by("error_code")
+        .len()
+        .sort("len", "error_code", descending=[True, False], nulls_last=True)
+    )
+    if codes.is_empty() or codes["error_code"][0] is None:
+        return None
+    share = codes["len"][0] / codes["len"].sum()
+    return {"value": codes["error_code"][0], "carried": share} if share >= CARRIED else None

@@ -1,0 +1,104 @@
+"""Which operations belong together: those that call each other, and those of one service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from evolution_lab.records import OperationRef
+
+
+@dataclass(frozen=True)
+class Connections:
+    """The neighbourhood of operations, by their position in a view, and how deep each is called.
+
+    Attributes:
+        neighbours: Positions that call or are called by a position.
+        services: Service of each position, None where unknown.
+        depths: Calls above a position in its traces, 0 for entry operations.
+    """
+
+    neighbours: Mapping[int, frozenset[int]]
+    services: Sequence[str | None]
+    depths: Sequence[float]
+
+    def touching(self, operation: int, others: Iterable[int]) -> bool:
+        """Say whether an operation is, calls, is called by or shares a service with one of others."""
+        near = self.neighbours.get(operation, frozenset())
+        service = self.services[operation]
+        return any(
+            other == operation
+            or other in near
+            or (service is not None and self.services[other] == service)
+            for other in others
+        )
+
+    def components(self, operations: Sequence[int]) -> list[list[int]]:
+        """Split operations into connected groups, each sorted; groups ordered by first member.
+
+        Examples:
+            >>> chain = Connections({0: frozenset({1}), 1: frozenset({0})}, [None] * 3, [0, 1, 0])
+            >>> chain.components([0, 1, 2])
+            [[0, 1], [2]]
+        """
+        left = sorted(operations)
+        groups: list[list[int]] = []
+        while left:
+            group, queue = [], [left.pop(0)]
+            while queue:
+                current = queue.pop()
+                group.append(current)
+                joined = [other for other in left if self.touching(current, [other])]
+                left = [other for other in left if other not in joined]
+                queue.extend(joined)
+            groups.append(sorted(group))
+        return groups
+
+
+@dataclass
+class _Gathered:
+    neighbours: dict[int, set[int]] = field(default_factory=dict)
+
+    def join(self, a: int, b: int) -> None:
+        if a != b:
+            self.neighbours.setdefault(a, set()).add(b)
+            self.neighbours.setdefault(b, set()).add(a)
+
+
+def connections(
+    operations: Sequence[OperationRef],
+    *,
+    edges: pl.DataFrame,
+    depths: pl.DataFrame,
+    known: pl.DataFrame,
+) -> Connections:
+    """Bring call edges between versions to edges between the operations of a view.
+
+    Args:
+        operations: The view's operations.
+        edges: An ``EDGES`` frame over op_ids with versions.
+        depths: Columns ``op_id`` and ``depth``.
+        known: An ``OPERATIONS`` frame: what each op_id is.
+    """
+    place = {(o.service, o.key): i for i, o in enumerate(operations)}
+    position: dict[int, int] = {}
+    for op_id, service, key, _ in known.select(
+        "op_id", "service", "operation_key", "operation_version"
+    ).iter_rows():
+        if (service, key) in place:
+            position[op_id] = place[service, key]
+    gathered = _Gathered()
+    for caller, callee in edges.select("caller_op_id", "callee_op_id").iter_rows():
+        if caller in position and callee in position:
+            gathered.join(position[caller], position[callee])
+    deep = [0.0] * len(operations)
+    for op_id, depth in depths.select("op_id", "depth").iter_rows():
+        if op_id in position:
+            deep[position[op_id]] = max(deep[position[op_id]], float(depth))
+    return Connections(
+        neighbours={i: frozenset(others) for i, others in sorted(gathered.neighbours.items())},
+        services=[o.service for o in operations],
+        depths=deep,
+    )

@@ -1,0 +1,152 @@
+"""Throughput drops, down to zero.
+
+Test: calls of the last 1, 4 and 12 windows as negative binomial counts against the mean of the
+trailing baseline, less the smallest drop worth a signal (``throughput_drop``): the question is not
+whether traffic fell at all but whether it fell by more than that. The dispersion is estimated from
+the one-step-ahead residuals of each horizon, so that rhythm and autocorrelation widen the
+prediction instead of raising alarms. Four and twelve windows let an operation of three calls a
+window that stops be told from chance.
+
+Real traffic also has blips: a window or two without calls that no smooth law explains. Where an
+operation had ``r`` of them in its last ``W`` windows, one low window alone is no more surprising
+than ``r / (W + 1)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from scipy.stats import chi2
+
+from evolution_lab.intents.baseline import (
+    MINIMUM,
+    Judged,
+    Ring,
+    best_channel,
+    trailing,
+    walk,
+)
+from evolution_lab.intents.evidence import evidence_frame
+from evolution_lab.intents.tails import negative_binomial_lower
+from evolution_lab.intents.view import DetectionView, Floats
+
+HORIZONS: Final = (1, 4, 12)
+_PRIOR_DISPERSION: Final = 0.1
+_PRIOR_WINDOWS: Final = 5.0
+_BLIP_LEVEL: Final = 0.05
+_LONGEST_BLIP: Final = 2
+_FORGOTTEN_BELOW: Final = 0.05
+"""A baseline mean of fewer calls a window says nothing about a window without calls."""
+
+
+class CallCounts:
+    """The trailing model of the number of calls a window."""
+
+    channels = len(HORIZONS)
+
+    def __init__(self, view: DetectionView, drop: Floats) -> None:
+        self._calls = np.where(view.live, np.nan_to_num(view.calls), 0.0)
+        self._complete = view.complete
+        self._drop = drop
+        operations = self._calls.shape[1]
+        self._age = np.cumsum(view.live, axis=0)
+        self._sum = Ring(operations)
+        self._windows = Ring(operations)
+        self._blips = Ring(operations)
+        self._low_for = np.zeros(operations)
+        self._excess = Ring(self.channels, operations)
+        self._weight = Ring(self.channels, operations)
+
+    def judge(self, t: int) -> Judged:
+        """Judge the sums of calls that end with window ``t``."""
+        windows = self._windows.total
+        mean = self._sum.total / np.maximum(windows, 1.0)
+        observed = np.stack([trailing(self._calls, t, h) for h in HORIZONS])
+        expected = np.stack([mean * h for h in HORIZONS])
+        prior = _PRIOR_WINDOWS * np.maximum(expected, 1.0) ** 2
+        dispersion = np.clip(
+            (self._excess.total + _PRIOR_DISPERSION * prior) / (self._weight.total + prior),
+            1e-3,
+            10.0,
+        )
+        uncertainty = (1.0 / np.maximum(mean, 1e-9) + dispersion[0]) / np.maximum(windows, 1.0)
+        total = np.clip(dispersion + uncertainty, 1e-6, 20.0)
+        ready = np.stack([(windows >= MINIMUM) & (self._age[t] >= MINIMUM + h) for h in HORIZONS])
+        ready &= (mean > _FORGOTTEN_BELOW) & self._complete[t]
+        p = negative_binomial_lower(
+            observed, np.maximum(expected * (1.0 - self._drop), 1e-9), total
+        )
+        p[0] = np.maximum(p[0], self._blips.total / (windows + 1.0))
+        return Judged(np.where(ready, p, np.nan), observed, expected, expected, total)
+
+    def learn(
+        self, t: int, judged: Judged, include: npt.NDArray[np.bool_], normal: npt.NDArray[np.bool_]
+    ) -> None:
+        """Take the window's calls into the baseline, and its residuals into the dispersion."""
+        used = include & self._complete[t]
+        self._sum.push(t, np.where(used, self._calls[t], 0.0))
+        self._windows.push(t, used.astype(np.float64))
+        low = np.nan_to_num(judged.p_values[0], nan=1.0) < _BLIP_LEVEL
+        was_blip = ~low & (self._low_for > 0) & (self._low_for <= _LONGEST_BLIP)
+        self._blips.push(t, was_blip.astype(np.float64))
+        self._low_for = np.where(low, self._low_for + 1, 0.0)
+        told = normal & ~np.isnan(judged.p_values)
+        squared = (judged.observed - judged.share) ** 2 - judged.share
+        self._excess.push(t, np.where(told, squared, 0.0))
+        self._weight.push(t, np.where(told, judged.share**2, 0.0))
+
+
+@dataclass(frozen=True)
+class ThroughputDropDetector:
+    """Evidence that an operation is called less, or not at all; metric ``throughput``.
+
+    Attributes:
+        drops: Smallest relative drop worth a signal by operation key; ``default_drop`` otherwise.
+    """
+
+    name: str = "throughput-drop"
+    default_drop: float = 0.3
+    drops: tuple[tuple[str, float], ...] = ()
+
+    def __call__(self, view: DetectionView) -> pl.DataFrame:
+        """Return one row an operation and complete window that could be judged."""
+        by_key = dict(self.drops)
+        drop = np.array([by_key.get(o.key, self.default_drop) for o in view.operations])
+        if not len(view.starts):
+            nothing = {"p_value": np.full(view.calls.shape, np.nan)}
+            return evidence_frame(view, detector=self.name, metric="throughput", columns=nothing)
+        model = CallCounts(view, drop)
+        best = best_channel(
+            walk(model, windows=len(view.starts), live=view.live), range(len(HORIZONS))
+        )
+        horizon = np.asarray(HORIZONS, dtype=np.float64)[best["channel"].astype(np.int64)]
+        expected = np.maximum(best["share"], 1e-9)
+        low, high = _poisson_interval(best["observed"])
+        return evidence_frame(
+            view,
+            detector=self.name,
+            metric="throughput",
+            columns={
+                "p_value": best["p_value"],
+                "statistic": best["observed"],
+                "n_obs": best["observed"],
+                "observed": best["observed"] / horizon,
+                "baseline": expected / horizon,
+                "effect": best["observed"] / expected,
+                "effect_low": low / expected,
+                "effect_high": high / expected,
+                "dispersion": best["dispersion"],
+                "horizon": horizon,
+            },
+        )
+
+
+def _poisson_interval(observed: Floats, *, level: float = 0.95) -> tuple[Floats, Floats]:
+    """Return Garwood's (1936) exact interval of a Poisson mean."""
+    tail = (1.0 - level) / 2.0
+    low = np.where(observed > 0, chi2.ppf(tail, 2 * observed) / 2, 0.0)
+    return np.nan_to_num(low), chi2.ppf(1 - tail, 2 * observed + 2) / 2

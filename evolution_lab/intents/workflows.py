@@ -1,0 +1,263 @@
+"""Workflows: chains of operations that clients repeat more often than chance explains.
+
+A support count alone proves nothing: shuffled traffic has nearly as many frequent chains as real
+traffic. Each candidate chain (contiguous calls, repeats of one call collapsed) is therefore compared
+with what two kinds of shuffling would give: within each sequence, which keeps what was called
+together and breaks the order; and over all traffic, which keeps only how often each operation is
+called. Both expectations have a closed form, so nothing is drawn at random:
+
+- within: a sequence of ``L`` calls holds the chain at one place with probability
+  ``prod(counts falling) / (L)_n``, over ``L - n + 1`` places;
+- over all: ``(L - n + 1) * prod(frequencies)``.
+
+Sequences are independent, so the support is a sum of independent indicators; its upper tail is
+bounded by Chernoff's inequality for Poisson trials (Mitzenmacher & Upfal 2005, Theorem 4.4). The
+larger of the two p-values is multiplied by the number of chains of that length that could be formed
+(Bonferroni: family-wise over everything looked at). Only maximal chains are returned, and none whose
+neighbouring steps call each other: that is one service's implementation, not a client's workflow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from evolution_lab.records import OperationRef, Workflow
+from evolution_lab.schemas import EDGES, SEQUENCES, check
+
+Chain = tuple[int, ...]
+
+LEVEL: Final = 0.05
+LONGEST: Final = 6
+SMALLEST_SUPPORT: Final = 5
+SMALLEST_SHARE: Final = 0.01
+_MOST_CANDIDATES: Final = 500
+_ABSORBED: Final = 0.8
+"""A chain is left out when a longer one holds it and has at least this share of its support."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Sequences:
+    """Collapsed sequences of one basis: codes, where each begins, and the rows behind them."""
+
+    codes: npt.NDArray[np.int64]
+    bounds: npt.NDArray[np.int64]
+    rows: pl.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def __iter__(self) -> Iterator[npt.NDArray[np.int64]]:
+        for start, end in zip(self.bounds[:-1], self.bounds[1:], strict=True):
+            yield self.codes[start:end]
+
+
+def find_workflows(
+    sequences: pl.DataFrame,
+    *,
+    edges: pl.DataFrame,
+    operations: Mapping[int, OperationRef],
+    min_length: int = 3,
+) -> tuple[Workflow, ...]:
+    """Return significant maximal chains, strongest first.
+
+    Args:
+        sequences: A ``SEQUENCES`` frame.
+        edges: An ``EDGES`` frame; chains that follow an edge are not client workflows.
+        operations: What each op_id is; versions of one operation count as one step.
+        min_length: Steps of a chain worth showing.
+
+    Raises:
+        FrameContractError: A frame breaks its contract.
+    """
+    check(sequences, SEQUENCES)
+    check(edges, EDGES)
+    names = sorted({_step(operations[i]) for i in operations}, key=lambda o: o.sort_key)
+    code_of = {name: code for code, name in enumerate(names)}
+    codes = pl.DataFrame(
+        {
+            "op_id": pl.Series(list(operations), dtype=pl.Int64),
+            "code": pl.Series([code_of[_step(o)] for o in operations.values()], dtype=pl.Int64),
+        }
+    )
+    calls = {
+        (code_of[_step(operations[a])], code_of[_step(operations[b])])
+        for a, b in edges.select("caller_op_id", "callee_op_id").iter_rows()
+        if a in operations and b in operations
+    }
+    found: list[Workflow] = []
+    for basis in ("session", "trace"):
+        own = _collapsed(sequences.filter(pl.col("basis") == basis), codes)
+        if len(own):
+            chains = _significant(own, len(names), min_length=min_length, calls=calls)
+            found += [
+                _workflow(own, chain, numbers, names, cast("Literal['trace', 'session']", basis))
+                for chain, numbers in chains
+            ]
+    return tuple(sorted(found, key=lambda w: (w.p_value, -w.support, w.id)))
+
+
+def _step(operation: OperationRef) -> OperationRef:
+    return OperationRef(operation.key, service=operation.service)
+
+
+def _collapsed(sequences: pl.DataFrame, codes: pl.DataFrame) -> _Sequences:
+    rows = (
+        sequences.join(codes, on="op_id", how="inner")
+        .sort("sequence_id", "position")
+        .filter(
+            (pl.col("code") != pl.col("code").shift(1).over("sequence_id")).fill_null(value=True)
+        )
+    )
+    lengths = rows.group_by("sequence_id", maintain_order=True).len()["len"].to_numpy()
+    bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return _Sequences(rows["code"].to_numpy(), bounds, rows)
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    support: int
+    expected: float
+    p_value: float
+
+
+def _significant(
+    sequences: _Sequences, alphabet: int, *, min_length: int, calls: set[tuple[int, int]]
+) -> list[tuple[Chain, _Numbers]]:
+    smallest = max(SMALLEST_SUPPORT, math.ceil(SMALLEST_SHARE * len(sequences)))
+    lengths = np.diff(sequences.bounds).astype(np.float64)
+    table = np.zeros((len(sequences), alphabet))
+    which = np.repeat(np.arange(len(sequences)), np.diff(sequences.bounds))
+    np.add.at(table, (which, sequences.codes), 1.0)
+    shares = table.sum(axis=0) / table.sum()
+    kept: list[tuple[Chain, _Numbers]] = []
+    for n in range(min_length, LONGEST + 1):
+        support = _supports(sequences, n)
+        frequent = sorted(
+            ((c, s) for c, s in support.items() if s >= smallest),
+            key=lambda item: (-item[1], item[0]),
+        )
+        for chain, seen in frequent[:_MOST_CANDIDATES]:
+            if any(pair in calls for pair in itertools.pairwise(chain)):
+                continue
+            within = _expected_within(chain, table, lengths)
+            overall = np.maximum(lengths - n + 1, 0.0) * math.prod(shares[list(chain)])
+            expected = max(float(np.minimum(e, 1.0).sum()) for e in (within, overall))
+            p_value = min(_chernoff(seen, expected) * float(alphabet) ** n, 1.0)
+            if p_value <= LEVEL:
+                kept.append((chain, _Numbers(seen, expected, p_value)))
+    return _maximal(kept)
+
+
+def _supports(sequences: _Sequences, n: int) -> Counter[Chain]:
+    """Count in how many sequences each contiguous chain of ``n`` distinct steps occurs."""
+    codes, bounds = sequences.codes, sequences.bounds
+    if len(codes) < n:
+        return Counter()
+    grams = np.lib.stride_tricks.sliding_window_view(codes, n)
+    which = np.repeat(np.arange(len(sequences)), np.diff(bounds))
+    inside = which[: len(grams)] == which[n - 1 :]
+    distinct = np.array([(grams[:, i] != grams[:, j]) for i in range(n) for j in range(i)]).all(
+        axis=0
+    )
+    used = inside & distinct
+    rows = np.unique(np.column_stack([which[: len(grams)][used], grams[used]]), axis=0)[:, 1:]
+    chains, counts = np.unique(rows, axis=0, return_counts=True)
+    return Counter({tuple(c.tolist()): int(k) for c, k in zip(chains, counts, strict=True)})
+
+
+def _expected_within(
+    chain: Chain, table: npt.NDArray[np.float64], lengths: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return each sequence's expected number of occurrences when its own calls are shuffled."""
+    n = len(chain)
+    ways = np.prod(table[:, list(chain)], axis=1)
+    orders = np.prod([np.maximum(lengths - i, 1.0) for i in range(n)], axis=0)
+    return np.where(lengths >= n, (lengths - n + 1) * ways / orders, 0.0)
+
+
+def _chernoff(seen: int, expected: float) -> float:
+    """Bound P(X >= seen) for a sum of independent indicators with this mean.
+
+    Examples:
+        >>> _chernoff(5, 10.0)
+        1.0
+        >>> _chernoff(40, 10.0) < 1e-10
+        True
+    """
+    if seen <= expected:
+        return 1.0
+    mean = max(expected, 1e-9)
+    return math.exp(max(seen - mean - seen * math.log(seen / mean), -690.0))
+
+
+def _maximal(found: Sequence[tuple[Chain, _Numbers]]) -> list[tuple[Chain, _Numbers]]:
+    """Leave out chains that a longer one with nearly the same support holds."""
+    return [
+        (chain, numbers)
+        for chain, numbers in found
+        if not any(
+            len(longer) > len(chain)
+            and _holds(longer, chain)
+            and other.support >= _ABSORBED * numbers.support
+            for longer, other in found
+        )
+    ]
+
+
+def _holds(longer: Chain, chain: Chain) -> bool:
+    n = len(chain)
+    return any(longer[i : i + n] == chain for i in range(len(longer) - n + 1))
+
+
+def _workflow(
+    sequences: _Sequences,
+    chain: Chain,
+    numbers: _Numbers,
+    names: Sequence[OperationRef],
+    basis: Literal["trace", "session"],
+) -> Workflow:
+    """Describe a chain by the runs of it: gaps, failures, duration, tenants."""
+    n = len(chain)
+    grams = np.lib.stride_tricks.sliding_window_view(sequences.codes, n)
+    which = np.repeat(np.arange(len(sequences)), np.diff(sequences.bounds))
+    hits = np.nonzero(
+        (grams == np.array(chain)).all(axis=1) & (which[: len(grams)] == which[n - 1 :])
+    )[0]
+    rows = sequences.rows
+    starts = rows["timestamp"].dt.timestamp("us").to_numpy().astype(np.int64) * 1000
+    durations = rows["duration_ns"].to_numpy()
+    failed = (~rows["success"]).to_list()
+    gaps = np.concatenate([starts[hits + i + 1] - starts[hits + i] for i in range(n - 1)])
+    spans = (
+        np.max([starts[hits + i] + durations[hits + i] for i in range(n)], axis=0) - starts[hits]
+    )
+    outcomes = [[failed[hit + i] for i in range(n)] for hit in hits.tolist()]
+    known = [steps for steps in outcomes if all(step is not None for step in steps)]
+    tenants = Counter(t for t in rows["tenant_id"].gather(hits).to_list() if t is not None)
+    ranked = sorted(tenants.items(), key=lambda item: (-item[1], item[0]))
+    steps = tuple(names[code] for code in chain)
+    text = "\x1f".join([basis, *(f"{s.service or ''}\x1e{s.key}" for s in steps)])
+    return Workflow(
+        id=hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest(),
+        basis=basis,
+        steps=steps,
+        support=numbers.support,
+        sequences=len(sequences),
+        expected=numbers.expected,
+        lift=numbers.support / max(numbers.expected, 1e-9),
+        p_value=numbers.p_value,
+        median_gap_ns=int(np.median(gaps)),
+        error_rate=sum(any(steps) for steps in known) / len(known) if known else None,
+        duration_p50_ns=int(np.median(spans)),
+        tenants=tuple(name for name, _ in ranked[:10]),
+    )
