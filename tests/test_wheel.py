@@ -202,4 +202,4 @@ def test_readme_shows_what_the_demo_prints(first: Run):
 
 
 def words(line: str) -> str:
-    return " ".join(re.sub(r"[^\w\s.,:;%/{}()<>=~×+-]", " ", line).split())
+    return " ".join(re.sub(r"[^\w\s.,:;%/{}()<>=~+-]", " ", line).split())
