@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
+from pydantic import ValidationError
 
 from evolution_lab.datasets.shop import ENDPOINTS, TENANTS, WORKFLOW, callers, operation
-from evolution_lab.errors import CorruptFileError, FormatVersionError, PathNotFoundError
+from evolution_lab.errors import CorruptFileError, FormatVersionError, InputError, PathNotFoundError
 from evolution_lab.records import IntentKind, OperationRef, from_json
 from evolution_lab.records.intent import ErrorClass
 from evolution_lab.records.json_form import CAMEL_CASE
@@ -19,6 +20,7 @@ from evolution_lab.records.json_form import CAMEL_CASE
 FORMAT_VERSION: Final = 1
 PLANNED_MINUTES: Final = 180
 """The length the built-in plan is written for; other lengths scale its minutes."""
+_SHORTEST_PLAN: Final = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,9 @@ class PlannedFault:
         latency_factor: Multiplies the endpoint's own time.
         stopped: Nobody calls the endpoint any more.
         description: One sentence for people.
+
+    Raises:
+        InputError: It ends before it begins, a share is no fraction, or nothing would go wrong.
     """
 
     name: str
@@ -88,6 +93,23 @@ class PlannedFault:
     error_type: str = "InternalError"
     latency_factor: float = 1.0
     stopped: bool = False
+
+    def __post_init__(self) -> None:
+        if self.start_minute < 0 or (
+            self.end_minute is not None and self.end_minute <= self.start_minute
+        ):
+            raise InputError(
+                f"start_minute == {self.start_minute}, end_minute == {self.end_minute}: a fault "
+                "begins at 0 or later and ends after it begins."
+            )
+        for name in ("version_share", "error_rate"):
+            share = getattr(self, name)
+            if not 0 <= share <= 1:
+                raise InputError(f"{name} == {share}, must be between 0 and 1.")
+        if not self.latency_factor > 0:
+            raise InputError(f"latency_factor == {self.latency_factor}, must be > 0.")
+        if not (self.stopped or self.error_rate or self.latency_factor != 1):
+            raise InputError(f"fault {self.name!r} changes nothing: give it one effect.")
 
     def label(self, start: datetime, minutes: int) -> Fault:
         """Return the label of this fault in a recording of ``minutes`` that begins at ``start``."""
@@ -174,23 +196,24 @@ def default_plan(minutes: int = PLANNED_MINUTES) -> tuple[PlannedFault, ...]:
 
     The first third stays quiet.
 
+    Raises:
+        InputError: Fewer than 60 minutes leave a fault too short to be seen.
+
     Examples:
         >>> [(fault.name, fault.start_minute) for fault in default_plan()][:2]
         [('tenant-error-burst', 66), ('slow-dependency', 88)]
     """
-    if minutes == PLANNED_MINUTES:
-        return _PLAN
+    if minutes < _SHORTEST_PLAN:
+        raise InputError(f"minutes == {minutes}, must be at least {_SHORTEST_PLAN} for the plan.")
 
     def scaled(minute: int) -> int:
         return round(minute * minutes / PLANNED_MINUTES)
 
     return tuple(
-        PlannedFault(
-            **{
-                **vars(fault),
-                "start_minute": scaled(fault.start_minute),
-                "end_minute": None if fault.end_minute is None else scaled(fault.end_minute),
-            }
+        replace(
+            fault,
+            start_minute=scaled(fault.start_minute),
+            end_minute=None if fault.end_minute is None else scaled(fault.end_minute),
         )
         for fault in _PLAN
     )
@@ -228,10 +251,13 @@ def read_faults(path: str | Path) -> tuple[Fault, ...]:
         version = document["format_version"]
         entries = document["faults"]
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise CorruptFileError(f"{file} holds no labels of faults: {error!r}.") from None
-    if version != FORMAT_VERSION:
+        raise CorruptFileError(f"{file} holds no labels of faults: {error!r}.") from error
+    if not isinstance(version, int) or version > FORMAT_VERSION:
         raise FormatVersionError(str(file), version, FORMAT_VERSION)
-    return tuple(from_json(Fault, entry) for entry in entries)
+    try:
+        return tuple(from_json(Fault, entry) for entry in entries)
+    except (ValidationError, TypeError) as error:
+        raise CorruptFileError(f"{file} holds a label that is none: {error}") from error
 
 
 def unknown_names(plan: Collection[PlannedFault]) -> tuple[str, ...]:

@@ -201,7 +201,7 @@ def null_windows(
     return table.select(expr.cast(types[name]).alias(name) for name, expr in columns.items())
 
 
-def _draw(  # noqa: PLR0913, PLR0917 - the arguments of the two public functions, in their order
+def _draw(
     rng: np.random.Generator,
     calls: float,
     windows: int,
@@ -220,7 +220,9 @@ def _draw(  # noqa: PLR0913, PLR0917 - the arguments of the two public functions
         raise InputError(f"error_rate == {error_rate}, must be between 0 and 1.")
     _check_name("shape", shape, get_args(CallShape))
     _check_name("latency", latency, get_args(LatencyShape))
-    rates = _rates(rng, calls, windows, operations, shape, start_us + np.arange(windows) * window_us)
+    rates = _rates(
+        rng, calls, windows, operations, shape, start_us + np.arange(windows) * window_us
+    )
     counts = rng.poisson(rates).ravel().astype(np.int64)
     rows = int(counts.sum())
     return _Cells(counts, _durations(rng, latency, rows), rng.random(rows) < error_rate)

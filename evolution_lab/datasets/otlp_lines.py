@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 import polars as pl
 
-from evolution_lab.datasets.shop import ENDPOINTS
+from evolution_lab.datasets.shop import ENDPOINTS, ENVIRONMENT
 
 _BATCH_US: Final = 10_000_000
 _KINDS: Final = {"server": 2, "client": 3, "producer": 4, "consumer": 5}
@@ -37,7 +37,7 @@ def otlp_lines(spans: pl.DataFrame, start: datetime) -> Iterator[bytes]:
         resource = {
             "service.name": service,
             "service.version": version,
-            "deployment.environment.name": "production",
+            "deployment.environment.name": ENVIRONMENT,
             "telemetry.sdk.language": "python",
             "telemetry.sdk.name": "opentelemetry",
         }

@@ -24,6 +24,7 @@ from evolution_lab.datasets.faults import (
 )
 from evolution_lab.datasets.otlp_lines import otlp_lines
 from evolution_lab.datasets.shop import WORKFLOW_SHARE
+from evolution_lab.datasets.span_samples import span_samples
 from evolution_lab.datasets.traffic import TrafficModel
 from evolution_lab.display import ResultMixin
 from evolution_lab.errors import InputError
@@ -71,6 +72,10 @@ class Recording(ResultMixin):
         """Before this moment nothing is wrong, UTC: the start of the first planted fault."""
         wrong = (f.start for f in self.faults if f.kind != "missing-operation")
         return min(wrong, default=self.end)
+
+    def samples(self) -> pl.DataFrame:
+        """Return the spans as landing would give them, but for redaction (``schemas.SAMPLES``)."""
+        return span_samples(self.spans)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return the labels, one dict a fault."""

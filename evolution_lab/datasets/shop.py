@@ -194,6 +194,9 @@ VERSIONS: Final = MappingProxyType(
 )
 """The version of each service at the beginning."""
 
+ENVIRONMENT: Final = "production"
+"""The deployment environment of all services."""
+
 TENANTS: Final = MappingProxyType({"acme": 0.34, "globex": 0.31, "initech": 0.21, "umbrella": 0.14})
 """Tenants and their share of the sessions."""
 

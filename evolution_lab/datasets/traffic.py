@@ -248,9 +248,7 @@ class TrafficModel:
         """Emit a client span around the callee's; return the time waited and the status."""
         span_id = self.rng.bytes(8).hex()
         network_us = 150 + int(self.rng.exponential(250))
-        took_us, status = self._serve(
-            callee, start_us + network_us, replace(inner, parent=span_id)
-        )
+        took_us, status = self._serve(callee, start_us + network_us, replace(inner, parent=span_id))
         waited_us = took_us + 2 * network_us
         self._emit(
             inner,
