@@ -94,8 +94,9 @@ def _latency(signal: IntentSignal, cause: Cause) -> SpecChange:
             ),
             tags=change_tags(signal, cause, "timeout", "dependency"),
         )
-    latency: dict[str, Any] = {"objective": "declared", "onTimeout": "fail-fast"}
-    if timeout is not None:
+    latency: dict[str, Any] = {"onTimeout": "fail-fast"}
+    if cause.usual_p99_ns is not None:
+        latency["p99Ms"] = coarse_ms(cause.usual_p99_ns)
         latency["timeoutMs"] = timeout
     return SpecChange(
         change_type="policy-update",
@@ -107,7 +108,7 @@ def _latency(signal: IntentSignal, cause: Cause) -> SpecChange:
         summary=f"Declare a timeout and a latency objective for {name_of(op)}.",
         reason="It became slower than callers are used to, and nothing says how slow is too slow.",
         actions=(
-            "Promise what it kept before; a proposed timeout is twice the usual 99th percentile.",
+            "Promise the 99th percentile it kept before, on a coarse grid, and twice that as timeout.",
             "Find what the slow calls have in common: payload, page size, tenant, version.",
         ),
         tags=change_tags(signal, cause, "timeout"),
