@@ -25,7 +25,7 @@ from evolution_lab.datasets.faults import (
 from evolution_lab.datasets.otlp_lines import otlp_lines
 from evolution_lab.datasets.shop import WORKFLOW_SHARE
 from evolution_lab.datasets.span_samples import span_samples
-from evolution_lab.datasets.traffic import TrafficModel
+from evolution_lab.datasets.traffic import draw_spans
 from evolution_lab.display import ResultMixin
 from evolution_lab.errors import InputError
 from evolution_lab.records import to_python
@@ -157,8 +157,8 @@ def shop_recording(
     plan = default_plan(minutes) if plan is None else tuple(plan)
     if unknown := unknown_names(plan):
         raise InputError(f"the plan names {', '.join(unknown)}, which the shop does not have.")
-    model = TrafficModel(
-        rng=np.random.default_rng(seed),
+    spans = draw_spans(
+        np.random.default_rng(seed),
         minutes=minutes,
         first_minute=start.hour * 60 + start.minute,
         calls_per_minute=calls_per_minute,
@@ -168,7 +168,6 @@ def shop_recording(
         workflow_label(start, minutes, WORKFLOW_SHARE),
         *(fault.label(start, minutes) for fault in plan),
     )
-    spans = model.spans()
     moments = pl.lit(start).cast(TIME) + pl.duration(microseconds=pl.col("start_us"))
     return Recording(
         spans=spans.with_columns(start=moments),

@@ -73,17 +73,32 @@ class _Caller:
     session: str = ""
 
 
-@dataclass
-class TrafficModel:
-    """Draws all spans of a recording from one random generator.
+def draw_spans(
+    rng: np.random.Generator,
+    *,
+    minutes: int,
+    first_minute: float,
+    calls_per_minute: float,
+    plan: Sequence[PlannedFault],
+) -> pl.DataFrame:
+    """Draw all spans of a recording.
 
-    Attributes:
+    Args:
         rng: Every draw comes from it, in a fixed order.
         minutes: Length of the recording.
         first_minute: Minute of the day (UTC) at which it begins; traffic peaks at 14:00.
         calls_per_minute: Mean calls of clients per minute at the peak of the day.
         plan: What goes wrong.
+
+    Returns:
+        Rows of ``SPAN_SCHEMA`` in the order in which the spans ended.
     """
+    return _Traffic(rng, minutes, first_minute, calls_per_minute, plan).spans()
+
+
+@dataclass
+class _Traffic:
+    """The draws of one recording; the spans so far stand in ``_rows``."""
 
     rng: np.random.Generator
     minutes: int
@@ -93,7 +108,6 @@ class TrafficModel:
     _rows: list[dict[str, object]] = field(default_factory=list)
 
     def spans(self) -> pl.DataFrame:
-        """Return the spans (``SPAN_SCHEMA``) in the order in which they ended."""
         for start_us, key, caller in sorted(self._client_calls(), key=lambda call: call[:2]):
             self._serve(ENDPOINTS[key], start_us, caller)
         frame = pl.DataFrame(self._rows, schema=SPAN_SCHEMA)
@@ -146,8 +160,8 @@ class TrafficModel:
         calls: list[tuple[int, str]] = []
         now = start_us
         for key, gap_us in steps:
-            calls.append((now, key))
             now += 300_000 + int(self.rng.exponential(gap_us))
+            calls.append((now, key))
         return calls
 
     def _serve(self, endpoint: Endpoint, start_us: int, caller: _Caller) -> tuple[int, int]:
