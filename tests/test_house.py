@@ -158,6 +158,11 @@ def test_links_between_files_lead_somewhere(document: str):
     assert missing == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_document_has_no_open_places(document: str):
+    assert "<!-- open:" not in (ROOT / document).read_text(encoding="utf-8")
+
+
 def test_contributing_places_every_folder_of_the_package():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     children = sorted(
