@@ -214,7 +214,7 @@ class SpecSuggestionOrchestrator:
         notes: str | None,
         revision: int | None,
     ) -> SpecSuggestion:
-        reviewer, notes = reviewer.strip(), (notes or "").strip() or None
+        reviewer, notes = _clean(reviewer), _clean(notes or "") or None
         if not reviewer:
             raise MissingReviewerError("reviewer is blank, must name the person who decides.")
         if status == "rejected" and notes is None:
@@ -317,6 +317,11 @@ class SpecSuggestionOrchestrator:
         if self.config.require_approval or limit is None or suggestion.risk is None:
             return False
         return suggestion.risk <= limit and suggestion.proposal.change_type != "schema-update"
+
+
+def _clean(text: str) -> str:
+    """Return text without surrounding space and without what UTF-8 cannot say."""
+    return text.encode("utf-8", "replace").decode().strip()
 
 
 def _check_valid(suggestion: SpecSuggestion) -> None:

@@ -59,8 +59,8 @@ def envelope_name(suggestion: SpecSuggestion) -> str:
     become the same that way still differ in the id.
 
     Examples:
-        >>> safe_name("GET /users/{id}"), safe_name("../../etc/passwd"), safe_name("CON")
-        ('GET-users-id', 'etc-passwd', '_CON')
+        >>> safe_name("GET /users/{id}"), safe_name("../../etc/passwd"), safe_name("Café")
+        ('GET-users-id', 'etc-passwd', 'Cafe')
     """
     meta = _spec_meta(suggestion)
     key = safe_name(str(meta["key"]))
@@ -71,9 +71,8 @@ def envelope_name(suggestion: SpecSuggestion) -> str:
 
 def safe_name(text: str) -> str:
     """Return text as a part of a file name that every file system takes and no shell obeys."""
-    ascii_text = unicodedata.normalize("NFKD", text[: 4 * _LONGEST_PART])
-    ascii_text = ascii_text.encode("ascii", "ignore" if text.isascii() else "replace").decode()
-    name = _UNSAFE.sub("-", ascii_text)
+    letters = unicodedata.normalize("NFKD", text[: 4 * _LONGEST_PART])
+    name = _UNSAFE.sub("-", "".join(c for c in letters if not unicodedata.combining(c)))
     name = re.sub(r"\.{2,}", "-", name)[:_LONGEST_PART].strip("-.")
     name = re.sub(r"-+", "-", name) or "operation"
     return f"_{name}" if _RESERVED.match(name) else name

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any, Final, get_args
 
 from evolution_lab.config import EvolutionConfig
@@ -42,6 +44,8 @@ def validate_suggestion(
 
 def _reasons(suggestion: SpecSuggestion, config: EvolutionConfig | None) -> Iterator[str]:
     yield from _broken_words(suggestion)
+    if _holds_surrogates(suggestion):
+        yield "a text holds lone surrogates, must be Unicode that UTF-8 can say."
     yield from _broken_numbers(suggestion, config)
     yield from _broken_change(suggestion)
     yield from _broken_evidence(suggestion)
@@ -137,6 +141,11 @@ def _not_json(value: object) -> str | None:
     except (TypeError, ValueError, RecursionError) as error:
         return f"is not JSON: {error}."
     return None
+
+
+def _holds_surrogates(suggestion: SpecSuggestion) -> bool:
+    text = json.dumps(asdict(suggestion), default=str, ensure_ascii=False)
+    return any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _holds_not_finite(value: Any) -> bool:
