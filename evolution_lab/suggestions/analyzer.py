@@ -126,7 +126,12 @@ class Analysis(ResultMixin):
 
 
 def _count(found: Iterable[Anomaly | OptimizationHint], operation: OperationRef) -> int:
-    return sum(item.operation.without_tenant() == operation for item in found)
+    """Count what concerns an operation: a finding that names no version concerns all of them."""
+    return sum(
+        (item.operation.service, item.operation.key) == (operation.service, operation.key)
+        and item.operation.version in {None, operation.version}
+        for item in found
+    )
 
 
 @dataclass(frozen=True)

@@ -71,3 +71,15 @@ def test_analysis_shows_one_row_an_operation_and_escapes_its_name(signal, window
     assert (row["anomalies"], row["hints"]) == (1, 1)
     assert "<img" not in found._repr_html_()
     assert "&lt;img" in found._repr_html_()
+
+
+def test_a_finding_without_a_version_counts_for_each_and_with_one_for_that(
+    signal, orders, window_rows
+):
+    old, new = replace(orders, version="1.0"), replace(orders, version="2.0")
+    found = analyze(
+        signal(),
+        signal(id="2", operation=new),
+        windows=pl.concat([window_rows(old, {}), window_rows(new, {})]),
+    )
+    assert [row["anomalies"] for row in found.to_dicts()] == [1, 2]
