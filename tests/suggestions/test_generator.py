@@ -69,6 +69,12 @@ def test_a_command_declared_idempotent_may_be_repeated(signal, orders):
     assert found.target.path == "/policy/retry"
 
 
+def test_a_get_declared_a_command_is_not_repeated(signal, stock):
+    spec = OperationSpec(key=stock.key, version="1", kind="command", goal="Reserve and read.")
+    (found,) = suggest(signal(operation=stock, attribution=code("503")), specs=[spec])
+    assert found.target.path == "/policy/circuitBreaker"
+
+
 @pytest.mark.parametrize("failure", ["500", "NullPointerException", None])
 def test_a_defect_is_not_promised_to_callers(signal, failure):
     attribution = None if failure is None else code(failure)
