@@ -1,0 +1,252 @@
+"""The lake: immutable files under ``<data>/lake``, and the one list of those that count.
+
+    samples/date=YYYY-MM-DD/part-<batch>.parquet   wide, time-sorted; day of the event
+    operations/part-<batch>.parquet                op_id to service, key and version
+    quarantine/part-<batch>.parquet                what could not be read, and why
+    batches/<batch>.json                           published last: a batch counts when this exists
+    superseded/<n>.json                            which files a compaction replaced by which
+    locks/<day>.lock                               one writer a day
+
+Nobody globs: readers take ``Lake.live_files``, the files of published batches minus the superseded
+ones. A process that dies leaves files that no list names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+from pandera.polars import DataFrameSchema
+from pydantic import TypeAdapter, ValidationError
+
+from evolution_lab.errors import CorruptFileError, InputError
+from evolution_lab.schemas import OPERATIONS, QUARANTINE, SAMPLES, check, empty, polars_schema
+from evolution_lab.telemetry.batches import (
+    BatchFile,
+    BatchRecord,
+    read_record,
+    read_versioned_json,
+)
+from evolution_lab.telemetry.locks import file_lock
+
+_FILES: TypeAdapter[dict[str, tuple[BatchFile, ...]]] = TypeAdapter(
+    dict[str, tuple[BatchFile, ...]]
+)
+
+
+@dataclass(frozen=True)
+class Lake:
+    """What has been landed in one lab directory.
+
+    Opening a lake writes nothing; a lab directory that does not exist reads as an empty lake.
+
+    Attributes:
+        data_dir: The lab directory; the lake is its folder ``lake``.
+
+    Examples:
+        >>> import tempfile
+        >>> lake = Lake(Path(tempfile.mkdtemp()))
+        >>> lake.live_files("samples"), lake.samples().collect().height
+        ([], 0)
+    """
+
+    data_dir: Path
+    _records: dict[str, BatchRecord] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data_dir", Path(self.data_dir))
+
+    @property
+    def root(self) -> Path:
+        """The folder of the lake."""
+        return self.data_dir / "lake"
+
+    def batches(self) -> tuple[BatchRecord, ...]:
+        """Return the published batches in the order in which they were landed.
+
+        Raises:
+            CorruptFileError: A record cannot be read.
+            FormatVersionError: A record was written by a newer version of this package.
+        """
+        folder = self.root / "batches"
+        try:
+            names = [entry.name for entry in os.scandir(folder)]
+        except FileNotFoundError:
+            names = []
+        # Records are immutable: reading each once is enough. Forgotten batches drop out.
+        current = {}
+        for name in names:
+            if name.endswith(".json") and not name.startswith("."):
+                current[name] = self._records.get(name) or read_record(folder / name)
+        self._records.clear()
+        self._records.update(current)
+        return tuple(sorted(current.values(), key=lambda r: (r.landed_at, r.source, r.chunk)))
+
+    def live_files(
+        self, kind: str, since: datetime | None = None, until: datetime | None = None
+    ) -> list[Path]:
+        """Return the files that count, sorted; polars, DuckDB and Spark all read this list.
+
+        Args:
+            kind: ``samples``, ``operations``, ``quarantine``, or another kind of the lake.
+            since: Only files that may hold events at or after this time; aware.
+            until: Only files that may hold events before this time; aware.
+
+        Raises:
+            CorruptFileError: A published file is missing, or a record cannot be read.
+            FormatVersionError: A record was written by a newer version of this package.
+            InputError: ``since`` or ``until`` has no time zone.
+        """
+        since, until = _utc("since", since), _utc("until", until)
+        paths = []
+        for file in self._live(kind):
+            if since and file.max_timestamp and file.max_timestamp < since:
+                continue
+            if until and file.min_timestamp and file.min_timestamp >= until:
+                continue
+            path = self.root / file.path
+            if not path.is_file():
+                raise CorruptFileError(
+                    f"{path} is missing although its batch is published; restore it, or remove "
+                    "the record that names it from the folder 'batches' and land its source again."
+                )
+            paths.append(path)
+        return paths
+
+    def samples(self, since: datetime | None = None, until: datetime | None = None) -> pl.LazyFrame:
+        """Scan the landed samples.
+
+        Args:
+            since: Events at or after this time; aware.
+            until: Events before this time; aware.
+
+        Returns:
+            The columns of ``schemas.SAMPLES``; no order is promised across files.
+
+        Raises:
+            CorruptFileError: A published file is missing or has other columns.
+            FormatVersionError: A record was written by a newer version of this package.
+        """
+        frame = _scan(self.live_files("samples", since, until), SAMPLES)
+        if since is not None:
+            frame = frame.filter(pl.col("timestamp") >= _utc("since", since))
+        if until is not None:
+            frame = frame.filter(pl.col("timestamp") < _utc("until", until))
+        return frame
+
+    def operations(self) -> pl.DataFrame:
+        """Return every operation that was landed, sorted by service, key and version."""
+        scan = _scan(self.live_files("operations"), OPERATIONS)
+        names = ["service", "operation_key", "operation_version"]
+        frame = scan.unique().sort(names, nulls_last=False).collect()
+        return check(frame, OPERATIONS)
+
+    def quarantine(self, origin: str | None = None) -> pl.DataFrame:
+        """Return what could not be read, sorted by origin, line and reason.
+
+        Args:
+            origin: Only what stood in this input.
+        """
+        scan = _scan(self.live_files("quarantine"), QUARANTINE)
+        if origin is not None:
+            scan = scan.filter(pl.col("origin") == origin)
+        return scan.sort(["origin", "line", "reason", "excerpt"], nulls_last=False).collect()
+
+    def digest(self) -> str:
+        """Return a hash of the set of live sample files: equal for lakes that hold equal batches.
+
+        Batches that added nothing do not change it.
+        """
+        names = sorted(Path(file.path).name for file in self._live("samples") if file.rows)
+        return hashlib.blake2b("\n".join(names).encode(), digest_size=16).hexdigest()
+
+    def known_files(self) -> frozenset[str]:
+        """Return the names, without folders, of all files of published batches, live or not."""
+        names = {Path(f.path).name for r in self.batches() for fs in r.files.values() for f in fs}
+        for _, added in self._swaps():
+            names.update(Path(file.path).name for files in added.values() for file in files)
+        return frozenset(names)
+
+    def row_ids(self, day: date, *, beyond: frozenset[str]) -> tuple[pl.Series, frozenset[str]]:
+        """Return the row ids that one day holds in files not listed in ``beyond``.
+
+        Returns:
+            The ids, and the names of all live files of that day.
+        """
+        prefix = f"samples/{partition(day)}/"
+        names = {file.path for file in self._live("samples") if file.path.startswith(prefix)}
+        fresh = sorted(names - beyond)
+        if not fresh:
+            return pl.Series("row_id", [], dtype=pl.String), frozenset(names)
+        files = [self.root / name for name in fresh]
+        scan = pl.scan_parquet(files, hive_partitioning=False, glob=False)
+        return scan.select("row_id").collect().to_series(), frozenset(names)
+
+    @contextmanager
+    def locked_days(self, days: Sequence[date], *, wait_seconds: float) -> Iterator[None]:
+        """Be the only writer of some days; others may write other days meanwhile.
+
+        Raises:
+            LockedError: Another process holds one of them for longer than the wait.
+        """
+        with ExitStack() as stack:
+            # In one order everywhere: two writers of the same days cannot wait for each other.
+            for day in sorted(set(days)):
+                path = self.root / "locks" / f"{day.isoformat()}.lock"
+                stack.enter_context(file_lock(path, wait_seconds=wait_seconds))
+            yield
+
+    def _live(self, kind: str) -> list[BatchFile]:
+        files = {
+            file.path: file for record in self.batches() for file in record.files.get(kind, ())
+        }
+        for replaced, added in self._swaps():
+            for path in replaced:
+                files.pop(path, None)
+            files.update({file.path: file for file in added.get(kind, ())})
+        return [files[path] for path in sorted(files)]
+
+    def _swaps(self) -> Iterator[tuple[list[str], dict[str, tuple[BatchFile, ...]]]]:
+        """Yield what compactions replaced and what they put in place, oldest first."""
+        paths = [p for p in (self.root / "superseded").glob("*.json") if p.stem.isdecimal()]
+        for path in sorted(paths, key=lambda path: int(path.stem)):
+            document = read_versioned_json(path)
+            try:
+                yield list(document["replaces"]), _FILES.validate_python(document["adds"])
+            except (KeyError, TypeError, ValidationError) as error:
+                raise CorruptFileError(
+                    f"{path} cannot be read: restore it, or all rows that it replaces count twice."
+                ) from error
+
+
+def _scan(files: list[Path], contract: DataFrameSchema) -> pl.LazyFrame:
+    if not files:
+        return empty(contract).lazy()
+    names = list(polars_schema(contract))
+    return pl.scan_parquet(files, hive_partitioning=False, glob=False).select(names)
+
+
+def partition(day: date) -> str:
+    """Return the folder name of a day.
+
+    Examples:
+        >>> partition(date(2026, 1, 31))
+        'date=2026-01-31'
+    """
+    return f"date={day.isoformat()}"
+
+
+def _utc(name: str, value: datetime | None) -> datetime | None:
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise InputError(f"{name} == {value.isoformat()!r} has no time zone, must have one.")
+    return value.astimezone(UTC)

@@ -1,0 +1,81 @@
+"""Raw rows to rows that may be written: personal data and secrets leave before the disk.
+
+Text repeats in traffic, so each distinct value is looked at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+import orjson
+import polars as pl
+
+from evolution_lab.redaction import Redactor
+from evolution_lab.telemetry.reading import Reject
+
+
+@dataclass
+class RowRedactor:
+    """Redacts rows and rejects, and counts what it left out.
+
+    Attributes:
+        redactor: The recognisers and the lab's key.
+        allowed: Names of attributes that are stored.
+        dropped: Attributes left out here, counted by name.
+    """
+
+    redactor: Redactor
+    allowed: Collection[str]
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def rows(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Redact the columns that strangers fill.
+
+        Actors and sessions become keyed pseudonyms. Operation keys, tenants, error codes, messages
+        and variants go through the recognisers, attributes also through the allow-list.
+        """
+        changes: dict[str, Callable[[str], str]] = {
+            "operation_key": self.redactor.operation_key,
+            "tenant_id": self.redactor.text,
+            "actor_id": lambda value: self.redactor.pseudonym("actor", value),
+            "session_id": lambda value: self.redactor.pseudonym("session", value),
+            "variant_id": self.redactor.text,
+            "error_code": self.redactor.text,
+            "error_message": self.redactor.text,
+            "attributes": self._attributes,
+        }
+        return rows.with_columns(each(rows[name], change) for name, change in changes.items())
+
+    def rejects(self, rejects: tuple[Reject, ...]) -> list[tuple[int | None, str, str]]:
+        """Return line, reason and excerpt of each reject, redacted and short."""
+        return [
+            (reject.line, self.redactor.text(reject.reason), self.redactor.excerpt(reject.excerpt))
+            for reject in rejects
+        ]
+
+    def _attributes(self, text: str) -> str:
+        try:
+            document = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            document = None
+        if not isinstance(document, dict):
+            return "{}"
+        kept, dropped = self.redactor.attributes(document, self.allowed)
+        self.dropped.update(dict(dropped))
+        return orjson.dumps(dict(kept), option=orjson.OPT_SORT_KEYS).decode()
+
+
+def each(column: pl.Series, change: Callable[[str], str]) -> pl.Series:
+    """Apply a function once to each distinct value of a text column; nulls stay.
+
+    Examples:
+        >>> each(pl.Series("t", ["a", None, "a"]), str.upper).to_list()
+        ['A', None, 'A']
+    """
+    values = column.drop_nulls().unique()
+    if values.is_empty():
+        return column
+    changed = pl.Series([change(value) for value in values], dtype=pl.String)
+    return column.replace_strict(values, changed, default=None, return_dtype=pl.String)
