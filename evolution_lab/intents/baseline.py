@@ -114,41 +114,40 @@ class Ring:
 
 
 class ShareMemory:
-    """How much shares vary between windows, learnt from the residuals of earlier judgements.
+    """How much shares vary between windows, learnt from the counts of earlier normal windows.
 
-    The residuals are one-step-ahead ones: they contain what the model gets wrong (drift,
-    autocorrelation, traces that bunch calls), so the tests stay honest about it.
+    The counts are those of each channel and horizon as they were judged, so that drift,
+    autocorrelation and traces that bunch calls widen the prediction instead of raising alarms.
     """
 
     PRIOR: Final = 0.03
     PRIOR_WINDOWS: Final = 5.0
 
     def __init__(self, channels: int, operations: int) -> None:
-        self._squared = Ring(channels, operations)
-        self._trials = Ring(channels, operations)
-        self._pairs = Ring(channels, operations)
+        self._sums = {name: Ring(channels, operations) for name in ("xx", "xn", "nn", "n")}
 
-    def correlation(self, calls_per_window: Floats) -> Floats:
-        """Return the intra-window correlation, shape ``(channels, operations)``."""
+    def correlation(self, share: Floats, calls_per_window: Floats) -> Floats:
+        """Return the intra-window correlation for today's share, shape ``(channels, operations)``.
+
+        Residuals are taken against today's share, not the one of their time: a share that was
+        underestimated when failures were few would make every later failure look like a cluster.
+        """
+        xx, xn, nn, n = (self._sums[name].total for name in ("xx", "xn", "nn", "n"))
+        spread = np.maximum(share * (1.0 - share), 1e-9)
+        squared = np.maximum(xx - 2.0 * share * xn + share**2 * nn, 0.0) / spread
         prior_pairs = (
             self.PRIOR_WINDOWS * calls_per_window * np.maximum(calls_per_window - 1.0, 0.5)
         )
         return intra_window_correlation(
-            self._squared.total,
-            self._trials.total,
-            self._pairs.total,
-            prior=self.PRIOR,
-            prior_pairs=prior_pairs,
+            squared, n, nn - n, prior=self.PRIOR, prior_pairs=prior_pairs
         )
 
     def learn(self, t: int, judged: Judged, normal: Mask) -> None:
-        """Remember the residuals of window ``t`` for the operations that looked normal."""
-        spread = np.maximum(judged.share * (1.0 - judged.share), 1e-9)
+        """Remember the counts of window ``t`` for the operations that looked normal."""
         used = normal & ~np.isnan(judged.p_values)
-        squared = (judged.observed - judged.trials * judged.share) ** 2 / spread
-        self._squared.push(t, np.where(used, squared, 0.0))
-        self._trials.push(t, np.where(used, judged.trials, 0.0))
-        self._pairs.push(t, np.where(used, judged.trials * (judged.trials - 1.0), 0.0))
+        x, n = np.where(used, judged.observed, 0.0), np.where(used, judged.trials, 0.0)
+        for name, value in (("xx", x * x), ("xn", x * n), ("nn", n * n), ("n", n)):
+            self._sums[name].push(t, value)
 
 
 def predictive_correlation(

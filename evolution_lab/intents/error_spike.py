@@ -2,8 +2,9 @@
 
 Test: failures of a window as a beta-binomial count out of the calls whose outcome is recorded,
 against the share of the trailing baseline. The intra-window correlation is estimated from the
-operation's own past windows; the baseline's finite size widens the prediction. Two horizons, one
-window and four, share one p-value by Bonferroni: a burst shows in one window, thin traffic in four.
+operation's own past windows; the baseline's finite size widens the prediction. Three horizons (1, 4
+and 12 windows) share one p-value by Bonferroni: a burst shows in one window, a small lasting rise or
+thin traffic in twelve.
 
 Client errors (4xx of a server: 401, 404, 422, 429 …) are a metric of their own and never part of
 the server's error rate.
@@ -33,7 +34,7 @@ from evolution_lab.intents.evidence import evidence_frame
 from evolution_lab.intents.tails import beta_binomial_upper
 from evolution_lab.intents.view import DetectionView, Floats
 
-HORIZONS: Final = (1, 4)
+HORIZONS: Final = (1, 4, 12)
 _PSEUDO: Final = 0.5
 """Jeffreys' half an error and half a success: a baseline without errors is not a promise of none."""
 
@@ -52,11 +53,11 @@ class ErrorShares:
         self._memory = ShareMemory(self.channels, operations)
 
     def judge(self, t: int) -> Judged:
-        """Judge window ``t`` over one and four windows."""
+        """Judge the sums of the windows that end with ``t``."""
         baseline = self._trials.total
         per_window = baseline / np.maximum(self._windows.total, 1.0)
         share = (self._failed.total + _PSEUDO) / (baseline + 2 * _PSEUDO)
-        correlation = self._memory.correlation(per_window)
+        correlation = self._memory.correlation(share, per_window)
         dispersion = predictive_correlation(correlation, per_window, baseline)
         observed = np.stack([trailing(self._errors, t, h) for h in HORIZONS])
         trials = np.stack([trailing(self._outcomes, t, h) for h in HORIZONS])

@@ -71,8 +71,6 @@ class Exceedances:
         cumulative = self.histogram.cumsum(axis=1)
         baseline = cumulative[:, -1]
         per_window = baseline / np.maximum(self._count.total, 1.0)
-        correlation = self._memory.correlation(per_window)
-        dispersion = predictive_correlation(correlation, per_window, baseline)
         recent = {h: self._recent(t, h) for h in HORIZONS}
         trials = {h: np.bincount(o, c, operations) for h, (o, _, c) in recent.items()}
         observed = np.zeros((self.channels, operations))
@@ -87,6 +85,8 @@ class Exceedances:
                 observed[row] = np.bincount(o, c * (b - self._first > threshold[o]), operations)
                 share[row] = (above + _PSEUDO) / (baseline + 2 * _PSEUDO)
         n = np.stack([trials[h] for _, h in CHANNELS])
+        correlation = self._memory.correlation(share, per_window)
+        dispersion = predictive_correlation(correlation, per_window, baseline)
         ready = (
             (self._count.total >= MINIMUM)
             & (baseline >= _MINIMUM_CALLS)

@@ -13,7 +13,8 @@ called. Both expectations have a closed form, so nothing is drawn at random:
 Sequences are independent, so the support is a sum of independent indicators; its upper tail is
 bounded by Chernoff's inequality for Poisson trials (Mitzenmacher & Upfal 2005, Theorem 4.4). The
 larger of the two p-values is multiplied by the number of chains of that length that could be formed
-(Bonferroni: family-wise over everything looked at). Only maximal chains are returned, and none whose
+(Bonferroni: family-wise over everything looked at). A chain must also be more than a shorter one that
+an unrelated call happened to precede or follow. Only maximal chains are returned, and none whose
 neighbouring steps call each other: that is one service's implementation, not a client's workflow.
 """
 
@@ -140,8 +141,9 @@ def _significant(
     np.add.at(table, (which, sequences.codes), 1.0)
     shares = table.sum(axis=0) / table.sum()
     kept: list[tuple[Chain, _Numbers]] = []
+    support = _supports(sequences, min_length - 1)
     for n in range(min_length, LONGEST + 1):
-        support = _supports(sequences, n)
+        shorter, support = support, _supports(sequences, n)
         frequent = sorted(
             ((c, s) for c, s in support.items() if s >= smallest),
             key=lambda item: (-item[1], item[0]),
@@ -152,6 +154,7 @@ def _significant(
             within = _expected_within(chain, table, lengths)
             overall = np.maximum(lengths - n + 1, 0.0) * math.prod(shares[list(chain)])
             expected = max(float(np.minimum(e, 1.0).sum()) for e in (within, overall))
+            expected = max(expected, _expected_by_extension(chain, shorter, shares))
             p_value = min(_chernoff(seen, expected) * float(alphabet) ** n, 1.0)
             if p_value <= LEVEL:
                 kept.append((chain, _Numbers(seen, expected, p_value)))
@@ -166,9 +169,10 @@ def _supports(sequences: _Sequences, n: int) -> Counter[Chain]:
     grams = np.lib.stride_tricks.sliding_window_view(codes, n)
     which = np.repeat(np.arange(len(sequences)), np.diff(bounds))
     inside = which[: len(grams)] == which[n - 1 :]
-    distinct = np.array([(grams[:, i] != grams[:, j]) for i in range(n) for j in range(i)]).all(
-        axis=0
-    )
+    distinct = np.ones(len(grams), dtype=bool)
+    for i in range(n):
+        for j in range(i):
+            distinct &= grams[:, i] != grams[:, j]
     used = inside & distinct
     rows = np.unique(np.column_stack([which[: len(grams)][used], grams[used]]), axis=0)[:, 1:]
     chains, counts = np.unique(rows, axis=0, return_counts=True)
@@ -183,6 +187,19 @@ def _expected_within(
     ways = np.prod(table[:, list(chain)], axis=1)
     orders = np.prod([np.maximum(lengths - i, 1.0) for i in range(n)], axis=0)
     return np.where(lengths >= n, (lengths - n + 1) * ways / orders, 0.0)
+
+
+def _expected_by_extension(
+    chain: Chain, shorter: Mapping[Chain, int], shares: npt.NDArray[np.float64]
+) -> float:
+    """Return the support expected when the first or last step only happens to stand beside the rest.
+
+    Without this every chain would be reported once more with each call that may come before it.
+    """
+    return max(
+        shorter.get(chain[1:], 0) * float(shares[chain[0]]),
+        shorter.get(chain[:-1], 0) * float(shares[chain[-1]]),
+    )
 
 
 def _chernoff(seen: int, expected: float) -> float:

@@ -1,0 +1,31 @@
+"""From samples to windows, sequences and call edges.
+
+Takes ``SAMPLES`` frames, gives ``WindowStats`` per operation and window (``aggregate``), operation
+sequences per trace and session (``operation_sequences``), who calls whom (``call_edges``) and how
+deep (``call_depth``). Windows people already have come in through ``read_windows``.
+"""
+
+from evolution_lab.windows.aggregation import aggregate
+from evolution_lab.windows.aggregator import IntentAggregator, WindowSnapshot
+from evolution_lab.windows.bins import merge_bins
+from evolution_lab.windows.edges import call_depth, call_edges
+from evolution_lab.windows.operations import operation_samples
+from evolution_lab.windows.ready_windows import read_windows
+from evolution_lab.windows.sample_frames import sample_frame
+from evolution_lab.windows.sequences import operation_sequences
+from evolution_lab.windows.spans import SpanTree, span_tree
+
+__all__ = [
+    "IntentAggregator",
+    "SpanTree",
+    "WindowSnapshot",
+    "aggregate",
+    "call_depth",
+    "call_edges",
+    "merge_bins",
+    "operation_samples",
+    "operation_sequences",
+    "read_windows",
+    "sample_frame",
+    "span_tree",
+]

@@ -1,0 +1,211 @@
+"""``aggregate``: calls, errors and exact latency quantiles per operation and window.
+
+Rows are sorted once by operation, window and duration; a quantile is then a position, not a search.
+Sums are sums of integers and sorting ties are equal numbers, so the result is the same to the last
+bit whatever the order of the rows and however they were split into files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import polars as pl
+
+from evolution_lab.schemas import SAMPLES, TOP_ERRORS, WINDOWS, check, empty, polars_schema
+from evolution_lab.windows.bins import histogram
+from evolution_lab.windows.grid import full_grid, slot_of, slot_of_moment, window_times, window_us
+from evolution_lab.windows.operations import operation_samples
+
+QUANTILES: Final = {"p50_ns": 0.50, "p95_ns": 0.95, "p99_ns": 0.99}
+MOST_TOP_ERRORS: Final = 5
+UNKNOWN_ERROR: Final = "unknown"
+_GROUP: Final = ["op_id", "slot"]
+
+
+def aggregate(
+    samples: pl.LazyFrame | pl.DataFrame,
+    *,
+    window: timedelta,
+    as_of: datetime | None = None,
+    allowed_lateness: timedelta = timedelta(minutes=30),
+    latency_bins: bool = False,
+    all_spans: bool = False,
+    exclude: Sequence[str] = (),
+) -> pl.DataFrame:
+    """Aggregate samples into windows.
+
+    A quantile is type 7 of Hyndman & Fan (1996): with ``h = (n - 1) p`` and ``lo = floor(h)``,
+    ``v[lo] + (v[lo + 1] - v[lo]) * (h - lo)`` in float64 over the sorted int64 nanoseconds. A mean
+    is the integer sum over the calls.
+
+    Args:
+        samples: A ``SAMPLES`` frame.
+        window: Length of a window; divides a day. Windows are aligned to the epoch.
+        as_of: Rows later than this are ignored, and windows that end later are not closed. None is
+            the end of a finished recording: its newest sample, all windows closed and final.
+        allowed_lateness: A closed window is final when it ended this long before ``as_of``.
+        latency_bins: Add the column ``latency_bins``; see ``bins``.
+        all_spans: Take every span for an operation, not servers, consumers and roots only.
+        exclude: Globs of operation keys to leave out.
+
+    Returns:
+        A ``WINDOWS`` frame ordered by service, key, version and window: one row for every window
+        from an operation's first one to the last of the data, windows without calls included.
+
+    Raises:
+        FrameContractError: The samples break their contract.
+        ConfigError: The window does not divide a day.
+    """
+    window_us(window)
+    frame = check(samples.lazy(), SAMPLES)
+    if as_of is not None:
+        frame = frame.filter(pl.col("timestamp") <= as_of)
+    rows = _narrow(operation_samples(frame, all_spans=all_spans, exclude=exclude), window)
+    if rows.is_empty():
+        return _without_rows(latency_bins=latency_bins)
+    sums = _sums(rows)
+    quantiles = _quantiles(rows, sums["calls"])
+    errors = _top_errors(rows)
+    columns = pl.concat([sums, quantiles], how="horizontal").join(errors, on=_GROUP, how="left")
+    if latency_bins:
+        bins = histogram(rows.lazy().select(*_GROUP, "duration_ns"), _GROUP).collect()
+        columns = columns.join(bins, on=_GROUP, how="left")
+    newest = frame.select(pl.col("timestamp").max()).collect().item()
+    last = slot_of_moment(as_of or newest, window)
+    grid = full_grid(rows.lazy().group_by("op_id").agg(pl.col("slot").min()), last).collect()
+    names = _identities(frame, rows["op_id"])
+    result = _finish(
+        grid.join(columns, on=_GROUP, how="left").join(names, on="op_id", how="left"),
+        window,
+        as_of=as_of,
+        allowed_lateness=allowed_lateness,
+        latency_bins=latency_bins,
+    )
+    return check(result, WINDOWS)
+
+
+def _narrow(samples: pl.LazyFrame, window: timedelta) -> pl.DataFrame:
+    """Return what the aggregation reads, sorted by operation, window and duration."""
+    status, success = pl.col("status_code"), pl.col("success")
+    return (
+        samples.select(
+            "op_id",
+            slot_of(pl.col("timestamp"), window).alias("slot"),
+            "duration_ns",
+            "success",
+            "weight",
+            "error_code",
+            client=status.is_between(400, 499) & success.ne_missing(other=False),
+            recorded=status.is_not_null() | success.is_not_null(),
+        )
+        .with_columns(pl.col("client").fill_null(value=False))
+        .sort("op_id", "slot", "duration_ns", "weight")
+        .collect()
+    )
+
+
+def _sums(rows: pl.DataFrame) -> pl.DataFrame:
+    failed = pl.col("success").not_()
+    calls = pl.len().cast(pl.Int64)
+    known = pl.col("success").is_not_null().sum().cast(pl.Int64)
+    return (
+        rows.group_by(_GROUP, maintain_order=True)
+        .agg(
+            calls=calls,
+            # Sorted within a window, so that the floating sum has one order.
+            calls_adjusted=pl.col("weight").sort().sum(),
+            outcomes=known,
+            errors=failed.sum().cast(pl.Int64),
+            client_errors=pl.col("client").sum().cast(pl.Int64),
+            recorded=pl.col("recorded").any(),
+            sum_ns=pl.col("duration_ns").sum(),
+            max_ns=pl.col("duration_ns").max(),
+        )
+        .with_columns(
+            mean_ns=pl.col("sum_ns").cast(pl.Float64) / pl.col("calls").cast(pl.Float64),
+            outcomes=pl.when(pl.col("outcomes") > 0).then(pl.col("outcomes")),
+            errors=pl.when(pl.col("outcomes") > 0).then(pl.col("errors")),
+            client_errors=pl.when(pl.col("recorded")).then(pl.col("client_errors")),
+        )
+        .with_columns(error_rate=pl.col("errors") / pl.col("outcomes"))
+        .drop("recorded", "sum_ns")
+    )
+
+
+def _quantiles(rows: pl.DataFrame, calls: pl.Series) -> pl.DataFrame:
+    """Gather the order statistics: rows are sorted, so each is at a known place."""
+    values = rows["duration_ns"]
+    starts = calls.cum_sum() - calls
+    columns = {}
+    for name, level in QUANTILES.items():
+        h = (calls - 1).cast(pl.Float64) * level
+        low = h.floor().cast(pl.Int64)
+        high = low + (low < calls - 1).cast(pl.Int64)
+        below = values.gather(starts + low).cast(pl.Float64)
+        above = values.gather(starts + high).cast(pl.Float64)
+        columns[name] = below + (above - below) * (h - low.cast(pl.Float64))
+    return pl.DataFrame(columns)
+
+
+def _top_errors(rows: pl.DataFrame) -> pl.DataFrame:
+    counts = (
+        rows.lazy()
+        .filter(pl.col("success").not_())
+        .group_by(*_GROUP, pl.col("error_code").fill_null(UNKNOWN_ERROR))
+        .agg(count=pl.len().cast(pl.Int64))
+        .sort(*_GROUP, pl.col("count").neg(), "error_code")
+    )
+    return (
+        counts.group_by(_GROUP, maintain_order=True)
+        .agg(top_errors=pl.struct("error_code", "count").head(MOST_TOP_ERRORS))
+        .with_columns(pl.col("top_errors").cast(TOP_ERRORS))
+        .collect()
+    )
+
+
+def _identities(samples: pl.LazyFrame, op_ids: pl.Series) -> pl.DataFrame:
+    return (
+        samples.select("op_id", "service", "operation_key", "operation_version")
+        .filter(pl.col("op_id").is_in(op_ids.unique().implode()))
+        .unique("op_id")
+        .collect()
+    )
+
+
+def _finish(
+    rows: pl.DataFrame,
+    window: timedelta,
+    *,
+    as_of: datetime | None,
+    allowed_lateness: timedelta,
+    latency_bins: bool,
+) -> pl.DataFrame:
+    """Fill windows without calls, add times and flags, and bring columns and rows into order."""
+    nothing = pl.col("calls").is_null()
+    zero = {name: pl.col(name).fill_null(0) for name in ("calls", "calls_adjusted")}
+    none = {
+        name: pl.when(nothing).then(pl.lit(0, dtype=pl.Int64)).otherwise(pl.col(name))
+        for name in ("outcomes", "errors", "client_errors")
+    }
+    ends = pl.col("window_end")
+    closed = pl.lit(value=True) if as_of is None else ends <= as_of
+    final = pl.lit(value=True) if as_of is None else ends <= as_of - allowed_lateness
+    names = list(polars_schema(WINDOWS))
+    if latency_bins:
+        names.insert(names.index("top_errors") + 1, "latency_bins")
+    return (
+        rows.with_columns(**none, **window_times(window))
+        .with_columns(**zero, closed=closed, final=final, revision=pl.lit(0, dtype=pl.Int32))
+        .sort("service", "operation_key", "operation_version", "window_start", nulls_last=False)
+        .select(names)
+    )
+
+
+def _without_rows(*, latency_bins: bool) -> pl.DataFrame:
+    frame = empty(WINDOWS)
+    if not latency_bins:
+        return frame
+    bins = pl.Series("latency_bins", [], dtype=WINDOWS.columns["latency_bins"].dtype.type)
+    return frame.insert_column(frame.columns.index("top_errors") + 1, bins)

@@ -1,0 +1,68 @@
+"""Who calls whom: edges between operations through the client spans that lie between them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from evolution_lab.schemas import EDGES, SAMPLES, check
+from evolution_lab.windows.spans import SpanTree, span_tree
+
+DEPTHS: Final = {"op_id": pl.Int64(), "depth": pl.Int32()}
+"""Columns of ``call_depth``: how many spans are above an operation, typically."""
+
+
+def call_edges(samples: pl.LazyFrame | pl.DataFrame | SpanTree) -> pl.DataFrame:
+    """Count calls between different operations.
+
+    The caller is the nearest span above that is an operation; client and internal spans between the
+    two are passed over, and a parent that is not in the data marks a root.
+
+    Args:
+        samples: A ``SAMPLES`` frame, or the tree made of one.
+
+    Returns:
+        An ``EDGES`` frame ordered by caller and callee.
+
+    Raises:
+        FrameContractError: The samples break their contract.
+    """
+    tree = _tree(samples)
+    callers = tree.callers()
+    called = tree.operations & (callers >= 0)
+    op_ids = tree.spans["op_id"].to_numpy()
+    pairs = pl.DataFrame(
+        {"caller_op_id": op_ids[callers[called]], "callee_op_id": op_ids[called]},
+        schema={"caller_op_id": pl.Int64(), "callee_op_id": pl.Int64()},
+    )
+    edges = (
+        pairs.filter(pl.col("caller_op_id") != pl.col("callee_op_id"))
+        .group_by("caller_op_id", "callee_op_id")
+        .agg(calls=pl.len().cast(pl.Int64))
+        .sort("caller_op_id", "callee_op_id")
+    )
+    return check(edges, EDGES)
+
+
+def call_depth(samples: pl.LazyFrame | pl.DataFrame | SpanTree) -> pl.DataFrame:
+    """Return how deep each operation is called: the median number of spans above its spans.
+
+    Returns:
+        Columns ``op_id`` (Int64) and ``depth`` (Int32), ordered by ``op_id``.
+    """
+    tree = _tree(samples)
+    return (
+        tree.spans.select("op_id")
+        .with_columns(depth=pl.Series(tree.depths()))
+        .filter(pl.Series(tree.operations))
+        .group_by("op_id")
+        .agg(pl.col("depth").median().round().cast(pl.Int32))
+        .sort("op_id")
+    )
+
+
+def _tree(samples: pl.LazyFrame | pl.DataFrame | SpanTree) -> SpanTree:
+    if isinstance(samples, SpanTree):
+        return samples
+    return span_tree(check(samples.lazy(), SAMPLES))
