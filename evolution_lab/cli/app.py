@@ -1,0 +1,82 @@
+"""The command tree, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import click
+import typer
+
+from evolution_lab import __version__
+from evolution_lab.cli import deciding, first_hour, landing, looking
+from evolution_lab.cli.to_come import add_commands_to_come
+from evolution_lab.errors import EvolutionLabError
+
+CANNOT_RUN = 2
+
+app = typer.Typer(
+    name="evolution-lab",
+    help="Turn an API's production telemetry into spec changes that can be trusted.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 (typer's callback form)
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Turn an API's production telemetry into spec changes that can be trusted."""
+
+
+first_hour.add_commands(app)
+landing.add_commands(app)
+looking.add_commands(app)
+deciding.add_commands(app)
+add_commands_to_come(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: Without the program's name; ``sys.argv`` unless given.
+    """
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(
+            args=list(arguments) if arguments is not None else None,
+            prog_name="evolution-lab",
+            standalone_mode=False,
+        )
+    except EvolutionLabError as error:
+        return _refuse(str(error))
+    except click.exceptions.Exit as done:
+        return int(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return CANNOT_RUN
+    except (click.Abort, KeyboardInterrupt):
+        return _refuse("stopped.")
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _refuse(message: str) -> int:
+    print(f"evolution-lab: {message}", file=sys.stderr)  # noqa: T201
+    return CANNOT_RUN

@@ -1,0 +1,210 @@
+"""Deciding: ``suggest``, ``suggestions list|show|approve|reject`` and ``report``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evolution_lab.cli.options import DEFAULT_DATA, Config, Data, Every, Json, Output, Reviewer
+from evolution_lab.cli.output import print_json, print_table, print_text, tell
+from evolution_lab.errors import ConfigError, NotYetAvailableError, did_you_mean
+
+if TYPE_CHECKING:
+    from evolution_lab.records import SpecSuggestion
+
+STATUSES = ("pending", "approved", "rejected", "superseded", "expired", "withdrawn", "adopted")
+Id = Annotated[str, typer.Argument(metavar="ID", help="The id, or the beginning of it.")]
+Revision = Annotated[
+    int | None, typer.Option("--revision", metavar="N", help="The revision you have seen.")
+]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands of this module to the tree."""
+    app.command()(suggest)
+    group = typer.Typer(help="Look at suggestions and decide on them.", no_args_is_help=True)
+    group.command("list")(list_suggestions)
+    group.command("show")(show)
+    group.command("approve")(approve)
+    group.command("reject")(reject)
+    group.command("reopen", help="To come.", context_settings={"ignore_unknown_options": True})(
+        reopen
+    )
+    app.add_typer(group, name="suggestions")
+    app.command()(report)
+
+
+def suggest(
+    data: Data = DEFAULT_DATA, every: Every = None, config: Config = None, as_json: Json = False
+) -> None:
+    """Turn what detection says into suggested spec changes.
+
+    A suggestion that is there already is not said again; new evidence adds a revision.
+
+    Example: evolution-lab suggest --every 15m
+    """
+    from evolution_lab.lab import Lab
+
+    submitted = Lab(data, config=config).suggest(every=every)
+    if as_json:
+        print_json(submitted.to_dicts())
+        return
+    if not submitted.entries:
+        print_text("No suggestion: detection says nothing that asks for a change.")
+        return
+    print_text(submitted)
+
+
+def list_suggestions(
+    data: Data = DEFAULT_DATA,
+    status: Annotated[
+        str | None,
+        typer.Option("--status", metavar="STATUS", help=f"One of {', '.join(STATUSES)}."),
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """List suggestions.
+
+    Example: evolution-lab suggestions list --status pending
+    """
+    from evolution_lab.lab import Lab
+    from evolution_lab.records import to_python
+
+    if status is not None and status not in STATUSES:
+        raise ConfigError(
+            f"--status == {status!r}, must be one of {', '.join(STATUSES)}."
+            f"{did_you_mean(status, STATUSES)}"
+        )
+    found = Lab(data, config=config).suggestions(status)  # type: ignore[arg-type]
+    if as_json:
+        print_json([to_python(suggestion) for suggestion in found])
+        return
+    if not found:
+        print_text("No suggestions. Make some: evolution-lab suggest")
+        return
+    columns = ["id", "status", "priority", "risk", "operation", "summary"]
+    print_table("Suggestions", columns, [_row(suggestion) for suggestion in found])
+
+
+def show(
+    suggestion_id: Id, data: Data = DEFAULT_DATA, config: Config = None, as_json: Json = False
+) -> None:
+    """Show one suggestion with its evidence and history.
+
+    Example: evolution-lab suggestions show 3f9c
+    """
+    from evolution_lab.lab import Lab
+
+    _print_one(Lab(data, config=config).suggestion(suggestion_id), as_json=as_json)
+
+
+def approve(
+    suggestion_id: Id,
+    data: Data = DEFAULT_DATA,
+    reviewer: Reviewer = "",
+    notes: Annotated[str | None, typer.Option("--notes", help="Why.")] = None,
+    revision: Revision = None,
+    output: Output = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Approve a suggestion; its envelope is written to reports/generated.
+
+    Example: evolution-lab suggestions approve 3f9c --reviewer ada --notes 'agreed with billing'
+    """
+    from evolution_lab.lab import Lab
+
+    decided = Lab(data, config=config).approve(
+        suggestion_id, reviewer=reviewer, notes=notes, revision=revision, output=output
+    )
+    _print_one(decided, as_json=as_json)
+
+
+def reject(
+    suggestion_id: Id,
+    data: Data = DEFAULT_DATA,
+    reviewer: Reviewer = "",
+    notes: Annotated[str, typer.Option("--notes", help="Why; needed.")] = "",
+    revision: Revision = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Reject a suggestion; the notes say why.
+
+    Example: evolution-lab suggestions reject 3f9c --reviewer ada --notes 'load test, not traffic'
+    """
+    from evolution_lab.lab import Lab
+
+    decided = Lab(data, config=config).reject(
+        suggestion_id, reviewer=reviewer, notes=notes, revision=revision
+    )
+    _print_one(decided, as_json=as_json)
+
+
+def reopen(suggestion_id: str, why: str = "") -> None:  # noqa: ARG001 (takes what the design says)
+    """Take a decision back."""
+    raise NotYetAvailableError("evolution-lab suggestions reopen")
+
+
+def report(
+    data: Data = DEFAULT_DATA,
+    output: Output = None,
+    every: Every = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Write the report as HTML, Markdown and JSON.
+
+    Example: evolution-lab report --output reports/
+    """
+    from evolution_lab.lab import Lab
+
+    files = Lab(data, config=config).report(output, every=every)
+    if as_json:
+        print_json(files.to_dicts())
+        return
+    for path in files.paths:
+        tell(f"Wrote {path}")
+
+
+def _row(suggestion: SpecSuggestion) -> list[str]:
+    from evolution_lab.display import format_value
+    from evolution_lab.suggestions import subject_of
+
+    return [
+        suggestion.id[:8],
+        suggestion.status,
+        suggestion.priority,
+        format_value(suggestion.risk),
+        str(subject_of(suggestion) or "new operation"),
+        suggestion.proposal.summary,
+    ]
+
+
+def _print_one(suggestion: SpecSuggestion, *, as_json: bool) -> None:
+    from evolution_lab.display import format_value, strip_controls
+    from evolution_lab.records import to_python
+
+    if as_json:
+        print_json(to_python(suggestion))
+        return
+    lines = [
+        f"{suggestion.id}  {suggestion.status}, revision {suggestion.revision}",
+        suggestion.proposal.summary,
+        "",
+        suggestion.proposal.rationale,
+        "",
+        f"priority {suggestion.priority}, risk {format_value(suggestion.risk)}, "
+        f"confidence {format_value(suggestion.confidence)}, change type {suggestion.proposal.change_type}",
+        *(f"- {item.description}" for item in suggestion.evidence),
+        *(
+            f"{decision.decided_at:%Y-%m-%d %H:%M} {decision.reviewer}: {decision.status}"
+            f"{f' ({decision.notes})' if decision.notes else ''}"
+            for decision in suggestion.approvals
+        ),
+    ]
+    print_text("\n".join(strip_controls(line) for line in lines))
+    for line in (suggestion.proposal.diff or "").splitlines():
+        print_text(strip_controls(line))

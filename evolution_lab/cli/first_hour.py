@@ -1,0 +1,80 @@
+"""The first hour: ``demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evolution_lab.cli.options import Json
+from evolution_lab.cli.output import print_json, print_table, print_text, progress_bar, tell
+
+if TYPE_CHECKING:
+    from evolution_lab.demo import Walkthrough
+
+DEMO_DATA = Path("data/demo")
+DEMO_REPORTS = Path("reports")
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands of this module to the tree."""
+    app.command()(demo)
+
+
+def demo(
+    data: Annotated[
+        Path, typer.Option("--data", metavar="DIR", help="The lab directory.")
+    ] = DEMO_DATA,
+    output: Annotated[
+        Path, typer.Option("--output", metavar="DIR", help="Where the report is written.")
+    ] = DEMO_REPORTS,
+    as_json: Json = False,
+) -> None:
+    """Walk the whole line over the bundled sample.
+
+    Lands three hours of a small shop with planted faults, finds them, proposes spec changes,
+    approves one as reviewer 'demo' and writes the report. Run again it changes nothing.
+
+    Example: evolution-lab demo
+    """
+    from evolution_lab.demo import walk_through
+
+    with progress_bar("demo") as progress:
+        walk = walk_through(data, output, progress=progress)
+    if as_json:
+        print_json(_document(walk))
+        return
+    _print(walk, data)
+
+
+def _document(walk: Walkthrough) -> dict[str, object]:
+    from evolution_lab.records import to_python
+
+    return {
+        "landing": walk.landing.to_dicts(),
+        "detection": to_python(walk.detection),
+        "planted": walk.score.to_dicts(),
+        "approved": walk.approved.id if walk.approved is not None else None,
+        "report": walk.report.to_dicts(),
+    }
+
+
+def _print(walk: Walkthrough, data: Path) -> None:
+    from evolution_lab.cli.looking import signal_rows, workflow_rows
+
+    print_text(walk.landing.summary)
+    print_table("Signals", *signal_rows(walk.detection))
+    print_table("Workflows", *workflow_rows(walk.detection))
+    found = sum(entry.found for entry in walk.score.faults)
+    print_text(
+        f"{found} of {len(walk.score.faults)} planted faults found; "
+        f"{len(walk.score.in_quiet)} signals in the quiet hour before them."
+    )
+    pending = sum(s.status == "pending" for s in walk.suggestions)
+    print_text(f"{len(walk.suggestions)} suggestions, {pending} of them wait for a person.")
+    if walk.approved is not None:
+        print_text(f"Approved by 'demo': {walk.approved.proposal.summary}")
+    for path in walk.report.paths:
+        print_text(f"Wrote {path}")
+    tell(f"Look further: evolution-lab suggestions list --data {data}")

@@ -1,0 +1,213 @@
+"""Looking: ``windows`` and ``detect``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evolution_lab.cli.options import DEFAULT_DATA, Config, Data, Every, Json, Since, Until
+from evolution_lab.cli.output import print_json, print_table, print_text, tell, utc
+
+if TYPE_CHECKING:
+    from evolution_lab.records import DetectionResult, IntentSignal
+
+Table = tuple[list[str], list[list[str]]]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands of this module to the tree."""
+    app.command()(windows)
+    app.command()(detect)
+
+
+def windows(
+    data: Data = DEFAULT_DATA,
+    every: Every = None,
+    since: Since = None,
+    until: Until = None,
+    operation: Annotated[
+        str | None, typer.Option("--operation", metavar="KEY", help="Only this operation.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Write all as Parquet or CSV.")
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show calls, errors and latency per operation and window.
+
+    Example: evolution-lab windows --every 5m --operation 'GET /users/{id}'
+    """
+    import polars as pl
+
+    from evolution_lab.errors import InputError, UnknownNameError
+    from evolution_lab.lab import Lab
+
+    frame = Lab(data, config=config).windows(every=every, since=utc(since), until=utc(until))
+    if operation is not None:
+        known = frame["operation_key"].unique().sort().to_list()
+        if operation not in known:
+            raise UnknownNameError("operation", operation, known)
+        frame = frame.filter(pl.col("operation_key") == operation)
+    if output is not None:
+        if output.suffix not in {".parquet", ".csv"}:
+            raise InputError(f"--output == {str(output)!r}, must end in .parquet or .csv.")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        if output.suffix == ".parquet":
+            frame.write_parquet(output)
+        else:
+            frame.drop("top_errors").write_csv(output)
+        tell(f"Wrote {frame.height} windows to {output}")
+        return
+    if as_json:
+        print_json(frame.to_dicts())
+        return
+    print_table("Windows", *_window_rows(frame.to_dicts()))
+
+
+def detect(
+    data: Data = DEFAULT_DATA,
+    every: Every = None,
+    since: Since = None,
+    until: Until = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option("--as-of", metavar="TIME", help="Close windows as of this time, UTC."),
+    ] = None,
+    windows: Annotated[
+        Path | None,
+        typer.Option("--windows", metavar="FILE", help="A table of ready windows, not the lake."),
+    ] = None,
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="ROLE=COLUMN[:UNIT]", help="For --windows; repeatable."),
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Find what changed beyond chance: signals, incidents, workflows.
+
+    Exit code 0 whatever was found.
+
+    Example: evolution-lab detect --every 1m --json
+    """
+    from evolution_lab.lab import Lab
+    from evolution_lab.records import to_python
+
+    result = Lab(data, config=config).detect(
+        every=every,
+        since=utc(since),
+        until=utc(until),
+        as_of=utc(as_of),
+        windows=windows,
+        mapping=mapping or (),
+    )
+    if as_json:
+        print_json(to_python(result))
+        return
+    for note in result.notes:
+        tell(note)
+    if result.signals:
+        print_table("Signals", *signal_rows(result))
+        print_table("Incidents", *_incident_rows(result))
+    else:
+        print_text("No signal: nothing changed beyond chance.")
+    if result.workflows:
+        print_table("Workflows", *workflow_rows(result))
+    thin = sum(len(verdicts) for verdicts in result.insufficient.values())
+    tell(f"{result.operation_windows:,} operation-windows judged; {thin} verdicts of thin traffic.")
+
+
+def signal_rows(result: DetectionResult) -> Table:
+    """Return columns and rows of the table of signals."""
+    columns = [
+        "signal",
+        "detected (UTC)",
+        "severity",
+        "kind",
+        "operation",
+        "observed",
+        "before",
+        "n",
+    ]
+    return columns, [_signal_row(signal) for signal in result.signals]
+
+
+def _signal_row(signal: IntentSignal) -> list[str]:
+    from evolution_lab.display import format_quantity
+
+    kind: str = signal.kind
+    if signal.error_class == "client":
+        kind += " (client)"
+    return [
+        signal.id[:8],
+        f"{signal.detected_at:%m-%d %H:%M}",
+        signal.severity,
+        kind,
+        str(signal.operation),
+        format_quantity(signal.observed, signal.unit),
+        format_quantity(signal.baseline, signal.unit),
+        f"{signal.sample_size:,}",
+    ]
+
+
+def _incident_rows(result: DetectionResult) -> Table:
+    rows = [
+        [
+            incident.id[:8],
+            f"{incident.window_start:%m-%d %H:%M}",
+            f"{incident.window_end:%m-%d %H:%M}",
+            incident.state,
+            incident.severity,
+            str(incident.origin),
+            str(len(incident.signal_ids)),
+        ]
+        for incident in result.incidents
+    ]
+    return ["incident", "from (UTC)", "to", "state", "severity", "likely origin", "signals"], rows
+
+
+def workflow_rows(result: DetectionResult) -> Table:
+    """Return columns and rows of the table of workflows."""
+    rows = [
+        [
+            " > ".join(step.key for step in workflow.steps),
+            workflow.basis,
+            f"{workflow.support:,} of {workflow.sequences:,}",
+            f"{workflow.lift:.1f}x",
+        ]
+        for workflow in result.workflows
+    ]
+    return ["workflow", "per", "seen in", "chance"], rows
+
+
+def _window_rows(rows: list[dict[str, object]]) -> Table:
+    from evolution_lab.display import format_duration, format_quantity, format_value
+
+    names = [
+        "window (UTC)",
+        "service",
+        "operation",
+        "version",
+        "calls",
+        "error rate",
+        "p50",
+        "p95",
+        "p99",
+    ]
+    table = [
+        [
+            format_value(row["window_start"]),
+            format_value(row["service"]),
+            str(row["operation_key"]),
+            format_value(row["operation_version"]),
+            format_value(row["calls"]),
+            format_quantity(row["error_rate"], "fraction"),  # type: ignore[arg-type]
+            *(format_duration(row[name]) for name in ("p50_ns", "p95_ns", "p99_ns")),  # type: ignore[arg-type]
+        ]
+        for row in rows
+    ]
+    return names, table

@@ -1,0 +1,77 @@
+"""How commands speak: one JSON document, or tables; messages and progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document with two spaces of indentation."""
+    import orjson
+
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
+    sys.stdout.write(orjson.dumps(document, option=options, default=str).decode() + "\n")
+
+
+def print_text(text: object) -> None:
+    """Print text on stdout."""
+    sys.stdout.write(f"{text}\n")
+
+
+def tell(message: str) -> None:
+    """Print a message for people on stderr."""
+    sys.stderr.write(f"{message}\n")
+
+
+def utc(moment: datetime | None) -> datetime | None:
+    """Take a time without a zone for UTC."""
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar with time left on stderr, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table as wide as the terminal; cells come from strangers and are shown as they are."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from evolution_lab.display import strip_controls
+
+    console = Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(strip_controls(cell)) for cell in row))
+    console.print(table)

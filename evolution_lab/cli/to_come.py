@@ -1,0 +1,73 @@
+"""Commands of the design that later releases bring: they say so and exit with 2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import typer
+
+from evolution_lab.errors import NotYetAvailableError
+
+COMMANDS: Final = {
+    "init": "Write a commented evolution_lab.toml.",
+    "doctor": "Check installation, lab directory and extras.",
+    "notebook": "Open JupyterLab with the notebooks in place.",
+    "run": "Walk the whole line once.",
+    "record": "Record traffic as a reverse proxy.",
+    "calibrate": "Refit confidence on labels.",
+    "watch": "Follow a growing lake.",
+    "mute": "Silence an operation for a while.",
+    "review": "Open the review panel.",
+}
+GROUPS: Final = {
+    "lake": ("Look after the lake.", ("batches", "forget", "compact", "retain", "erase", "verify")),
+    "signals": ("Say which signals were right.", ("label",)),
+    "deploys": ("Tell of deployments.", ("add",)),
+    "experiment": (
+        "Roll a spec change out.",
+        (
+            "register",
+            "simulate",
+            "start",
+            "run",
+            "status",
+            "evaluate",
+            "advance",
+            "pause",
+            "resume",
+            "rollback",
+            "abort",
+            "export",
+        ),
+    ),
+    "test": (
+        "Golden tests from recorded traffic.",
+        ("generate", "generate-all", "run", "check", "update", "scan", "init-runner"),
+    ),
+    "bench": (
+        "Measure it yourself.",
+        ("landing", "windows", "detection", "suggestions", "rollout", "golden"),
+    ),
+}
+_ANY: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def add_commands_to_come(app: typer.Typer) -> None:
+    """Add every command that is to come to the tree."""
+    for name, purpose in COMMANDS.items():
+        app.command(name, help=f"{purpose} (to come)", context_settings=_ANY)(_to_come(name))
+    for group, (purpose, names) in GROUPS.items():
+        branch = typer.Typer(help=f"{purpose} (to come)", no_args_is_help=True)
+        for name in names:
+            branch.command(name, help="To come.", context_settings=_ANY)(
+                _to_come(f"{group} {name}")
+            )
+        app.add_typer(branch, name=group)
+
+
+def _to_come(name: str) -> Callable[[typer.Context], None]:
+    def refuse(context: typer.Context) -> None:  # noqa: ARG001 (takes whatever it is given)
+        raise NotYetAvailableError(f"evolution-lab {name}")
+
+    return refuse
