@@ -15,7 +15,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from evolution_lab.errors import ConfigError, PathNotFoundError, did_you_mean
 
@@ -26,7 +28,12 @@ _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d"
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)\s*$")
 
 OVERRIDABLE: Final = frozenset(
-    {"error_rate_boundary", "latency_p99_boundary_ms", "throughput_drop", "max_suggestions_per_operation"}
+    {
+        "error_rate_boundary",
+        "latency_p99_boundary_ms",
+        "throughput_drop",
+        "max_suggestions_per_operation",
+    }
 )
 """Settings that an ``[operations."glob"]`` section may override."""
 
@@ -45,7 +52,9 @@ def parse_duration(text: str | timedelta) -> timedelta:
         return text
     match = _DURATION.match(text)
     if not match:
-        raise ConfigError(f"duration == {text!r}, must be a number and one of ms, s, m, h, d: '15m'.")
+        raise ConfigError(
+            f"duration == {text!r}, must be a number and one of ms, s, m, h, d: '15m'."
+        )
     return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
 
 
@@ -110,7 +119,11 @@ class EvolutionConfig:
     allowed_lateness: timedelta = timedelta(minutes=30)
     session_gap: timedelta = timedelta(minutes=30)
     exclude: tuple[str, ...] = ()
-    attributes: tuple[str, ...] = ("http.request.method", "http.route", "deployment.environment.name")
+    attributes: tuple[str, ...] = (
+        "http.request.method",
+        "http.route",
+        "deployment.environment.name",
+    )
     tenant_attributes: tuple[str, ...] = ("tenant.id", "tenant_id", "organization.id")
     actor_attributes: tuple[str, ...] = ("user.id", "enduser.id")
     session_attributes: tuple[str, ...] = ("session.id",)
@@ -190,7 +203,6 @@ def _check_positive(name: str, value: float) -> None:
         raise ConfigError(f"{name} == {value}, must be > 0.")
 
 
-_DEFAULTS: Final = EvolutionConfig()
 SETTING_NAMES: Final = tuple(f.name for f in fields(EvolutionConfig))
 
 
@@ -198,33 +210,18 @@ def _coerce(name: str, value: object) -> object:
     """Bring a value from a file, the environment or a flag to the type of its setting."""
     if name not in SETTING_NAMES:
         raise ConfigError(f"unknown setting {name!r}.{did_you_mean(name, SETTING_NAMES)}")
-    if name == "operations":
-        if not isinstance(value, Mapping):
-            raise ConfigError('operations must be sections of evolution_lab.toml: [operations."glob"].')
-        return {str(k): dict(cast("Mapping[str, Any]", v)) for k, v in value.items()}
-    default = getattr(_DEFAULTS, name)
+    kind = get_type_hints(EvolutionConfig)[name]
+    if kind is timedelta and isinstance(value, (str, timedelta)):
+        return parse_duration(value)
+    if isinstance(value, str) and get_origin(kind) is tuple:
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    elif isinstance(value, str) and value.lower() == "none":
+        value = None
     try:
-        if isinstance(default, timedelta):
-            return parse_duration(cast("str", value))
-        if isinstance(default, tuple):
-            items = value.split(",") if isinstance(value, str) else list(cast("list[Any]", value))
-            kind = float if name == "rollout_stages" else str
-            return tuple(kind(item.strip() if isinstance(item, str) else item) for item in items)
-        if isinstance(default, bool):
-            if isinstance(value, str) and value.lower() not in {"true", "false", "1", "0"}:
-                raise ValueError
-            return value.lower() in {"true", "1"} if isinstance(value, str) else bool(value)
-        if isinstance(default, int):
-            return int(cast("str", value))
-        if isinstance(default, float) or name == "auto_approve_threshold":
-            if value is None or (isinstance(value, str) and value.lower() == "none"):
-                return None
-            return float(cast("str", value))
-    except (TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, ConfigError):
-            raise
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError:
+        default = EvolutionConfig().to_settings()[name]
         raise ConfigError(f"{name} == {value!r}, must be like the default {default!r}.") from None
-    return value
 
 
 def load_config(

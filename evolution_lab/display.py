@@ -44,8 +44,7 @@ def format_value(value: object) -> str:
         if not math.isfinite(value):
             return "–"
         if value == 0 or 1e-3 <= abs(value) < 1e6:
-            text = f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-            return text
+            return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
         return f"{value:.3g}"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S") if value.second else f"{value:%Y-%m-%d %H:%M}"
@@ -89,7 +88,7 @@ _MARKDOWN_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>#|~!"})
 
 
 def escape_markdown(text: str) -> str:
-    """Return text that Markdown shows as it is: on one line, with no markup and no HTML.
+    r"""Return text that Markdown shows as it is: on one line, with no markup and no HTML.
 
     Examples:
         >>> escape_markdown("<img src=x> | [a](b)")
@@ -99,7 +98,7 @@ def escape_markdown(text: str) -> str:
 
 
 def strip_controls(text: str) -> str:
-    """Replace control characters (line breaks, ANSI escapes, bidi overrides) by a space.
+    r"""Replace control characters (line breaks, ANSI escapes, bidi overrides) by a space.
 
     Names and messages come from strangers; a terminal or a table must not obey them.
 
@@ -150,7 +149,9 @@ class ResultMixin:
             return f"{title}(nothing to show)"
         widths = [max(len(n), *(len(r[i]) for r in rows)) for i, n in enumerate(names)]
         lines = ["  ".join(n.ljust(w) for n, w in zip(names, widths, strict=True)).rstrip()]
-        lines += ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
+        lines += [
+            "  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows
+        ]
         return title + "\n".join(lines)
 
     def _repr_html_(self) -> str:
