@@ -17,7 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, cast, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from evolution_lab.errors import ConfigError, PathNotFoundError, did_you_mean
 
@@ -211,15 +211,17 @@ def _coerce(name: str, value: object) -> object:
     if name not in SETTING_NAMES:
         raise ConfigError(f"unknown setting {name!r}.{did_you_mean(name, SETTING_NAMES)}")
     kind = get_type_hints(EvolutionConfig)[name]
-    if kind is timedelta and isinstance(value, (str, timedelta)):
+    if isinstance(value, (str, timedelta)) and kind is timedelta:
         return parse_duration(value)
     if isinstance(value, str) and get_origin(kind) is tuple:
         value = [part.strip() for part in value.split(",") if part.strip()]
     elif isinstance(value, str) and value.lower() == "none":
         value = None
     try:
+        if kind is timedelta:  # A bare number has no unit.
+            raise ValueError(value)
         return TypeAdapter(kind).validate_python(value)
-    except ValidationError:
+    except ValueError:
         default = EvolutionConfig().to_settings()[name]
         raise ConfigError(f"{name} == {value!r}, must be like the default {default!r}.") from None
 
