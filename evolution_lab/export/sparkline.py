@@ -1,0 +1,84 @@
+"""Small charts without plotly: an SVG of a few hundred bytes, and a line of block characters."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Final
+
+WIDTH: Final = 160
+HEIGHT: Final = 28
+_MARGIN: Final = 2.0
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
+_MOST_BLOCKS: Final = 32
+
+
+def sparkline_svg(
+    values: Sequence[float | None], *, marked: tuple[int, int] | None = None, label: str = ""
+) -> str:
+    """Return an inline SVG line of the values, from 0 to their highest.
+
+    Colours are the CSS classes ``spark-line`` and ``spark-mark``; gaps stay gaps.
+
+    Args:
+        values: One value a window; None for a gap.
+        marked: First and last position of the part to shade, both included.
+        label: What a screen reader says; characters with a meaning in XML are escaped.
+
+    Examples:
+        >>> sparkline_svg([1, 2], label="<p95>")[:64]
+        '<svg class="spark" viewBox="0 0 160 28" width="160" height="28" '
+    """
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    top = max(known, default=0.0) or 1.0
+    step = WIDTH / max(len(values), 1)
+    parts = []
+    if marked is not None and values:
+        first, last = marked
+        parts.append(
+            f'<rect class="spark-mark" x="{first * step:.1f}" y="0" '
+            f'width="{max((last - first + 1) * step, 1.5):.1f}" height="{HEIGHT}"/>'
+        )
+    path, pen_down = [], False
+    for position, value in enumerate(values):
+        if value is None or not math.isfinite(value):
+            pen_down = False
+            continue
+        x = (position + 0.5) * step
+        y = HEIGHT - _MARGIN - max(value, 0.0) / top * (HEIGHT - 2 * _MARGIN)
+        path.append(f"{'L' if pen_down else 'M'}{x:.1f} {y:.1f}")
+        pen_down = True
+    parts.append(f'<path class="spark-line" d="{"".join(path)}"/>')
+    return (
+        f'<svg class="spark" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+        f'role="img" aria-label="{_attribute(label)}">{"".join(parts)}</svg>'
+    )
+
+
+def sparkline_text(values: Sequence[float | None]) -> str:
+    """Return at most 32 block characters, each the highest value of its share of the windows.
+
+    Examples:
+        >>> sparkline_text([0, 1, None, 4, 8])
+        '▁▂ ▅█'
+    """
+    if not values:
+        return ""
+    count = min(len(values), _MOST_BLOCKS)
+    edges = [round(i * len(values) / count) for i in range(count + 1)]
+    highest = [
+        max((v for v in values[low:high] if v is not None and math.isfinite(v)), default=None)
+        for low, high in itertools.pairwise(edges)
+    ]
+    top = max((v for v in highest if v is not None), default=0.0) or 1.0
+    return "".join(
+        " " if value is None else _BLOCKS[min(round(max(value, 0.0) / top * 7), 7)]
+        for value in highest
+    )
+
+
+def _attribute(text: str) -> str:
+    for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
+        text = text.replace(char, entity)
+    return text

@@ -1,0 +1,55 @@
+(() => {
+  "use strict";
+  const store = JSON.parse(document.getElementById("figures").textContent);
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const nodes = [...document.querySelectorAll("[data-figure]")];
+  const drawn = new Set();
+  let printing = false;
+
+  const config = {
+    displaylogo: false,
+    responsive: true,
+    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+  };
+  const layoutOf = (node) => ({
+    ...store.figures[node.dataset.figure].layout,
+    template: store.templates[dark.matches && !printing ? "dark" : "light"],
+  });
+  const draw = (node) => {
+    const figure = store.figures[node.dataset.figure];
+    if (!drawn.has(node)) {
+      node.replaceChildren();
+      drawn.add(node);
+    }
+    return window.Plotly.react(node, figure.data, layoutOf(node), config);
+  };
+  const redraw = () => drawn.forEach((node) => draw(node));
+
+  // One figure a turn, from the top: the page answers while the rest is drawn.
+  const next = (position) => {
+    if (position < nodes.length) {
+      draw(nodes[position]);
+      window.setTimeout(next, 0, position + 1);
+    } else {
+      document.documentElement.dataset.drawn = String(drawn.size);
+    }
+  };
+  next(0);
+
+  dark.addEventListener("change", redraw);
+  const print = (starts) => {
+    printing = starts;
+    document.querySelectorAll("details").forEach((node) => {
+      if (starts && !node.open) {
+        node.dataset.closed = "";
+        node.open = true;
+      } else if (!starts && "closed" in node.dataset) {
+        delete node.dataset.closed;
+        node.open = false;
+      }
+    });
+    redraw();
+  };
+  window.addEventListener("beforeprint", () => print(true));
+  window.addEventListener("afterprint", () => print(false));
+})();

@@ -1,0 +1,63 @@
+"""What several folders' tests need: programs that a machine may lack, and a real browser.
+
+A test whose program is missing is skipped with the reason. Where ``EVOLUTION_LAB_REQUIRE`` names the
+program (comma-separated: browser, node, java, postgres), as continuous integration does, it fails.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+REQUIREMENTS: Final = ("browser", "node", "java", "postgres")
+_CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome")
+_CHROMIUM_FLAGS: Final = (
+    "--no-sandbox",
+    "--headless=new",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+class RequireOrSkip:
+    """Ends a test whose program is missing: by a skip, or by a failure where it is required."""
+
+    def __call__(self, name: str, reason: str) -> NoReturn:
+        assert name in REQUIREMENTS, f"{name!r} must be one of {REQUIREMENTS}"
+        required = os.environ.get("EVOLUTION_LAB_REQUIRE", "").replace(" ", "").split(",")
+        if name in required:
+            pytest.fail(f"EVOLUTION_LAB_REQUIRE names {name!r}, but {reason}", pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def require_or_skip() -> RequireOrSkip:
+    """Call with (name, reason) where a program is missing; it does not return."""
+    return RequireOrSkip()
+
+
+@pytest.fixture(scope="session")
+def chromium(require_or_skip: RequireOrSkip) -> Iterator[Browser]:
+    """A headless Chromium of the system, started once for all tests that ask for it."""
+    path = next(filter(None, map(shutil.which, _CHROMIUM)), None)
+    if path is None:
+        require_or_skip("browser", f"none of {', '.join(_CHROMIUM)} is on the PATH")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        require_or_skip("browser", "playwright is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(_CHROMIUM_FLAGS))
+        yield browser
+        browser.close()
