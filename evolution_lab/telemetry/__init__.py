@@ -1,6 +1,69 @@
-"""Production traffic in, a lake of samples out."""
+"""Production traffic in, a lake of samples out.
 
-from evolution_lab.telemetry.lake import Lake
-from evolution_lab.telemetry.state import open_state
+Takes files and folders (OTLP JSON lines, OTLP protobuf, CSV and Parquet through a column mapping,
+access logs; plain, gzip or zstd), frames of polars, pandas, Arrow and DuckDB, and ``TelemetrySample``
+records. Gives ``Lake``: the landed samples (``schemas.SAMPLES``), the operations, what was
+quarantined and why, and the one list of files that count. ``open_state`` is the way into the state
+database beside it.
 
-__all__ = ["Lake", "open_state"]
+Names are resolved at first use: opening the state database does not load the readers.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evolution_lab.telemetry.batches import BatchFile, BatchRecord
+    from evolution_lab.telemetry.lake import Lake
+    from evolution_lab.telemetry.landing import land, land_samples
+    from evolution_lab.telemetry.mapping import ColumnMapping
+    from evolution_lab.telemetry.reading import Chunk, Reader, ReadOptions, Reject
+    from evolution_lab.telemetry.report import LandingReport, SourceLanding
+    from evolution_lab.telemetry.state import open_state
+
+_HOMES = {
+    "BatchFile": "batches",
+    "BatchRecord": "batches",
+    "Chunk": "reading",
+    "ColumnMapping": "mapping",
+    "Lake": "lake",
+    "LandingReport": "report",
+    "ReadOptions": "reading",
+    "Reader": "reading",
+    "Reject": "reading",
+    "SourceLanding": "report",
+    "land": "landing",
+    "land_samples": "landing",
+    "open_state": "state",
+}
+
+__all__ = [
+    "BatchFile",
+    "BatchRecord",
+    "Chunk",
+    "ColumnMapping",
+    "Lake",
+    "LandingReport",
+    "ReadOptions",
+    "Reader",
+    "Reject",
+    "SourceLanding",
+    "land",
+    "land_samples",
+    "open_state",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'evolution_lab.telemetry' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"evolution_lab.telemetry.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,10 +1,10 @@
-"""nginx and Apache access logs in the combined format, with the request time at the end.
+r"""nginx and Apache access logs in the combined format, with the request time at the end.
 
     203.0.113.7 - - [10/Oct/2026:13:55:36 +0000] "GET /users/7 HTTP/1.1" 200 612 "-" "curl/8" 0.042
 
 nginx: ``log_format timed '$remote_addr - $remote_user [$time_local] "$request" $status '
 '$body_bytes_sent "$http_referer" "$http_user_agent" $request_time';`` (seconds, with a point).
-Apache: ``LogFormat "%h %l %u %t \\"%r\\" %>s %b \\"%{Referer}i\\" \\"%{User-Agent}i\\" %D"`` (whole
+Apache: ``LogFormat "%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \\"%{User-Agent}i\\" %D"`` (whole
 microseconds).
 """
 

@@ -139,6 +139,10 @@ def _blocks(stream: BinaryIO) -> Iterator[_Block]:
                 rest = b""
                 continue
             data, skipping, line = data[end + 1 :], False, line + 1
+        end = data.find(b"\n", len(rest))
+        if rest and end > _LONGEST_RECORD:
+            yield _Block(data[:_EXCERPT], line, final=False, too_long=True)
+            data, line = data[end + 1 :], line + 1
         cut = data.rfind(b"\n") + 1
         if cut:
             yield _Block(data[:cut], line, final=False)

@@ -89,7 +89,9 @@ class LandedRows:
         if held.is_empty():
             return rows
         asked = _keys(rows["row_id"]).with_row_index("place")
-        places = asked.join(held, on=["first", "second"], how="anti")["place"].sort()
+        # The table of the join is built from the right side: let that be the small one.
+        known = held.join(asked, on=["first", "second"], how="semi")
+        places = asked.join(known, on=["first", "second"], how="anti")["place"].sort()
         return rows[places]
 
     def claim(self, rows: pl.DataFrame, day: date) -> pl.DataFrame:

@@ -7,31 +7,38 @@ and written day by day while the locks of its days are held; its record is publi
 from __future__ import annotations
 
 import io
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
 from evolution_lab.config import EvolutionConfig
-from evolution_lab.errors import ConfigError, InputError, MappingError, UnknownFormatError
+from evolution_lab.errors import InputError, MappingError
 from evolution_lab.records import TelemetrySample
 from evolution_lab.redaction import LabKey, Redactor
 from evolution_lab.telemetry.batches import BatchRecord, source_key
 from evolution_lab.telemetry.dedupe import LandedRows
-from evolution_lab.telemetry.formats import reader_named, readers, recognise
+from evolution_lab.telemetry.formats import reader_named
 from evolution_lab.telemetry.lake import Lake
 from evolution_lab.telemetry.mapping import ColumnMapping
 from evolution_lab.telemetry.parquet_tables import FrameSource
+from evolution_lab.telemetry.planning import (
+    PlannedFile,
+    column_mapping,
+    paths_and_frames,
+    planned_file,
+    zone_name,
+)
 from evolution_lab.telemetry.reading import RAW_SCHEMA, Chunk, Reader, ReadOptions, Reject
 from evolution_lab.telemetry.redacting import RowRedactor
 from evolution_lab.telemetry.report import LandingReport, LandingStatus, SourceLanding
 from evolution_lab.telemetry.samples import SampleSource
-from evolution_lab.telemetry.sources import SourceFile, SourceStream, find_files
+from evolution_lab.telemetry.sources import SourceStream, find_files
 from evolution_lab.telemetry.writing import BatchWriter, Origin, raw_batches
 
 Progress = Callable[[int, int], None]
@@ -40,7 +47,7 @@ _DRY_RUN_ROWS: Final = 10
 _BUFFER: Final = 1024 * 1024
 
 
-def land(
+def land(  # noqa: PLR0913 - one keyword for each flag of the command
     lake: Lake,
     sources: object,
     *,
@@ -93,12 +100,15 @@ def land(
     """
     config = config or EvolutionConfig()
     options = ReadOptions(
-        config=config, mapping=_mapping(mapping), tz=_zone(tz or config.time_zone), service=service
+        config=config,
+        mapping=column_mapping(mapping),
+        tz=zone_name(tz or config.time_zone),
+        service=service,
     )
     chosen = None if reader == "auto" else reader_named(reader)
-    paths, frames = _sorted_out(sources)
+    paths, frames = paths_and_frames(sources)
     found, skipped = find_files(paths, lake.root)
-    plan = [_planned(file, chosen) for file in found]
+    plan = [planned_file(file, chosen) for file in found]
     landing = _Landing.begin(
         lake, options, dry_run=dry_run, landed_at=landed_at, wait_seconds=wait_seconds
     )
@@ -153,39 +163,6 @@ def land_samples(
     return landing.report()
 
 
-@dataclass(frozen=True)
-class _Planned:
-    """A file and who reads it; no reader where it is empty or nothing recognises it."""
-
-    file: SourceFile
-    reader: Reader | None
-    size: int
-    empty: bool
-
-
-def _planned(file: SourceFile, chosen: Reader | None) -> _Planned:
-    try:
-        with file.opened() as stream:
-            size, head, failure = stream.size, stream.head(), stream.failure
-    except InputError:
-        if file.named:
-            raise
-        return _Planned(file, None, 0, empty=False)
-    if not head.strip() and failure is None:
-        return _Planned(file, None, size, empty=True)
-    name = file.path.name
-    if chosen is None:
-        reader = recognise(head, name)
-    else:
-        reader = chosen if file.named or chosen.recognises(head, name) else None
-    if reader is None and file.named:
-        known = ", ".join(reader.name for reader in readers())
-        raise UnknownFormatError(
-            f"nothing recognises {file.name!r}. Readers: {known}; name one with --format."
-        )
-    return _Planned(file, reader, size, empty=False)
-
-
 @dataclass
 class _Landing:
     """One call: what to write with, and what became of each input."""
@@ -211,7 +188,7 @@ class _Landing:
         if landed_at is not None and landed_at.tzinfo is None:
             raise InputError(f"landed_at == {landed_at.isoformat()!r}, must have a time zone.")
         redactor = RowRedactor(
-            Redactor(LabKey.open(lake.data_dir)), frozenset(options.config.attributes)
+            Redactor(_key(lake.data_dir, dry_run=dry_run)), frozenset(options.config.attributes)
         )
         writer = BatchWriter(
             lake=lake,
@@ -226,11 +203,11 @@ class _Landing:
             known.setdefault(record.source_key, []).append(record)
         return cls(lake, options, writer, known)
 
-    def land_file(self, item: _Planned, progress: Progress | None) -> None:
+    def land_file(self, item: PlannedFile, progress: Progress | None) -> None:
         name, reader = item.file.name, item.reader
         if reader is None:
             status: LandingStatus = "empty" if item.empty else "skipped"
-            note = None if item.empty else "Nothing recognises it."
+            note = None if item.empty else item.problem or "Nothing recognises it."
             self.done.append(SourceLanding(source=name, status=status, note=note))
             return
         with item.file.opened() as stream:
@@ -352,42 +329,11 @@ def _read(
         yield Chunk(rows=pl.DataFrame(schema=RAW_SCHEMA), rejects=(Reject(None, reason, ""),))
 
 
-def _sorted_out(sources: object) -> tuple[list[Path], list[FrameSource]]:
-    single = isinstance(sources, (str, Path)) or FrameSource.accepts(sources)
-    many: Iterable[object] = [sources] if single else cast("Iterable[object]", sources)
-    if not isinstance(many, Iterable):
-        raise InputError(f"{sources!r} is neither a path nor a frame.")
-    paths, frames = [], []
-    for source in many:
-        if isinstance(source, (str, Path)):
-            paths.append(Path(source))
-        elif isinstance(source, FrameSource):
-            frames.append(source)
-        elif FrameSource.accepts(source):
-            frames.append(FrameSource(source, f"frame {len(frames) + 1}"))
-        else:
-            raise InputError(f"{source!r} is neither a path nor a frame.")
-    return paths, frames
-
-
-def _mapping(
-    mapping: ColumnMapping | Iterable[str] | Mapping[str, str],
-) -> ColumnMapping | None:
-    if isinstance(mapping, ColumnMapping):
-        return mapping
-    items = mapping if isinstance(mapping, Mapping) else list(mapping)
-    return ColumnMapping.parse(items) if items else None
-
-
-def _zone(name: str | None) -> str | None:
-    if name is None:
-        return None
-    try:
-        return ZoneInfo(name).key
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ConfigError(
-            f"tz == {name!r}, must be the name of a time zone such as UTC or Europe/Berlin."
-        ) from error
+def _key(data_dir: Path, *, dry_run: bool) -> LabKey:
+    if not dry_run or (data_dir / ".key").exists():
+        return LabKey.open(data_dir)
+    with tempfile.TemporaryDirectory() as folder:  # A dry run leaves no key behind.
+        return LabKey.open(Path(folder))
 
 
 def _shifted(progress: Progress, before: int, total: int) -> Progress:

@@ -67,8 +67,8 @@ class FrameSource:
         name: What reports call it.
 
     Examples:
-        >>> source = FrameSource(pl.DataFrame({"timestamp": [], "operation": []}))
-        >>> source.digest() == FrameSource(pl.DataFrame({"other": []})).digest()
+        >>> source = FrameSource(pl.DataFrame({"operation": ["checkout"]}))
+        >>> source.digest() == FrameSource(pl.DataFrame({"operation": ["refund"]})).digest()
         False
     """
 

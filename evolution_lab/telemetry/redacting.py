@@ -44,9 +44,9 @@ class RowRedactor:
             "variant_id": self.redactor.text,
             "error_code": self.redactor.text,
             "error_message": self.redactor.text,
-            "attributes": self._attributes,
         }
-        return rows.with_columns(each(rows[name], change) for name, change in changes.items())
+        columns = [each(rows[name], change) for name, change in changes.items()]
+        return rows.with_columns(*columns, self._attributes(rows["attributes"]))
 
     def rejects(self, rejects: tuple[Reject, ...]) -> list[tuple[int | None, str, str]]:
         """Return line, reason and excerpt of each reject, redacted and short."""
@@ -55,19 +55,28 @@ class RowRedactor:
             for reject in rejects
         ]
 
-    def _attributes(self, text: str) -> str:
-        try:
-            document = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            document = None
-        if not isinstance(document, dict):
-            return "{}"
-        kept, dropped = self.redactor.attributes(document, self.allowed)
-        self.dropped.update(dict(dropped))
-        return orjson.dumps(dict(kept), option=orjson.OPT_SORT_KEYS).decode()
+    def _attributes(self, column: pl.Series) -> pl.Series:
+        """Redact JSON objects and write them canonically; each row counts what it loses."""
+        written: dict[str, str | None] = {}
+        counts = column.drop_nulls().value_counts()
+        for text, rows in counts.iter_rows():
+            kept, dropped = self.redactor.attributes(_object(text), self.allowed)
+            for name, times in sorted(dict(dropped).items()):
+                self.dropped[name] += times * rows
+            canonical = orjson.dumps(dict(kept), option=orjson.OPT_SORT_KEYS).decode()
+            written[text] = canonical if kept else None
+        return each(column, written.__getitem__)
 
 
-def each(column: pl.Series, change: Callable[[str], str]) -> pl.Series:
+def _object(text: str) -> dict[str, object]:
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def each(column: pl.Series, change: Callable[[str], str | None]) -> pl.Series:
     """Apply a function once to each distinct value of a text column; nulls stay.
 
     Examples:

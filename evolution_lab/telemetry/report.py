@@ -137,8 +137,10 @@ class LandingReport(ResultMixin):
         span = self.time_span
         verb = "would be added" if self.dry_run else "added"
         found = [
-            f"{self.rows_added:,} rows {verb}, {self.duplicates:,} were there already, "
-            f"{self.rows_quarantined:,} quarantined."
+            (
+                f"{self.rows_added:,} rows {verb}, {self.duplicates:,} were there already, "
+                f"{self.rows_quarantined:,} quarantined."
+            )
         ]
         if span is not None:
             found.append(

@@ -113,7 +113,9 @@ class SourceStream(io.RawIOBase):
             return 0
         view = memoryview(buffer)
         try:
-            block = self._inner.read(len(view))
+            # GzipFile.read would lose what it decompressed before the damage; read1 hands it out.
+            read = self._inner.read1 if isinstance(self._inner, gzip.GzipFile) else self._inner.read
+            block = read(len(view))
         except _DAMAGE as error:
             self.failure = str(error).rstrip(".") or type(error).__name__
             return 0
@@ -131,7 +133,9 @@ class SourceStream(io.RawIOBase):
             inner = cast("IO[bytes]", gzip.GzipFile(fileobj=cast("BinaryIO", plain)))
         elif magic.startswith(_ZSTD):
             decompressor = zstandard.ZstdDecompressor()
-            inner = decompressor.stream_reader(plain, read_across_frames=True, closefd=False)
+            inner = decompressor.stream_reader(
+                cast("IO[bytes]", plain), read_across_frames=True, closefd=False
+            )
         self._inner = inner
 
 

@@ -7,7 +7,7 @@ no other. What can be represented but not be true (a negative duration) is judge
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -238,7 +238,7 @@ def _absent(name: str, dtype: pl.DataType) -> pl.Expr:
     return pl.lit(None, dtype=dtype).alias(name)
 
 
-def _each(column: pl.Series, change: object) -> pl.Series:
+def _each(column: pl.Series, change: Callable[[str], str]) -> pl.Series:
     """Apply a function once to each distinct value."""
     values = column.drop_nulls().unique()
     return column.replace_strict(values, [change(v) for v in values], return_dtype=pl.String)

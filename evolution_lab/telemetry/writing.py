@@ -53,16 +53,16 @@ class RawBatch:
     @property
     def rows_read(self) -> int:
         """Rows found, the refused ones included."""
-        return self.chunk.rows.height + len(self.chunk.rejects)
+        return int(self.chunk.rows.height) + len(self.chunk.rejects)
 
 
-def raw_batches(chunks: Iterable[Chunk], most_rows: int = BATCH_ROWS) -> Iterator[RawBatch]:
+def raw_batches(chunks: Iterable[Chunk]) -> Iterator[RawBatch]:
     """Join a reader's chunks to batches; an input without chunks gives none."""
     held: list[Chunk] = []
     number, first_row, rows = 0, 0, 0
     for chunk in chunks:
         size = chunk.rows.height + len(chunk.rejects)
-        if held and rows + size > most_rows:
+        if held and rows + size > BATCH_ROWS:
             yield RawBatch(number=number, first_row=first_row, last=False, chunk=_joined(held))
             number, first_row, held, rows = number + 1, first_row + rows, [], 0
         held.append(chunk)

@@ -1,0 +1,72 @@
+"""The grammar of ``--map`` and the messages of its mistakes."""
+
+from __future__ import annotations
+
+import pytest
+
+from evolution_lab.errors import MappingError
+from evolution_lab.telemetry.mapping import ColumnMapping, Condition, RoleColumn, needs_mapping
+
+NEEDED = ["operation=Name", "timestamp=Start:ns", "duration=Took:us"]
+
+
+def test_units_conditions_and_plain_columns():
+    mapping = ColumnMapping.parse(
+        [*NEEDED, "success=status:OK|UNSET", "error=code:>=500", "tenant=org:id"]
+    )
+    assert mapping.roles["timestamp"] == RoleColumn("Start", unit="ns")
+    assert mapping.roles["success"] == RoleColumn(
+        "status", condition=Condition("in", ("OK", "UNSET"))
+    )
+    assert mapping.roles["error"] == RoleColumn("code", condition=Condition(">=", ("500",)))
+    assert mapping.roles["tenant"] == RoleColumn("org:id")
+
+
+def test_a_mapping_says_itself_as_it_was_given():
+    items = sorted([*NEEDED, "error=code:>=500", "success=status:OK|UNSET"])
+    assert str(ColumnMapping.parse(items)).split(" ") == items
+    assert ColumnMapping.parse(ColumnMapping.parse(items).to_settings()) == ColumnMapping.parse(
+        items
+    )
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        (["operaton=Name"], "unknown role 'operaton'. Did you mean 'operation'?"),
+        (["operation"], "must be ROLE=COLUMN"),
+        (["operation="], "must be ROLE=COLUMN"),
+        (["duration=Took:mss"], "unknown unit 'mss'.*Did you mean 'ms'?"),
+        (["error=code:>=many"], "must be a number"),
+        (["operation=a", "operation=b"], "mapped twice"),
+        (["operation=Name", "timestamp=Start:ns"], "lacks duration"),
+        (["duration=Took:us"], "lacks timestamp and operation"),
+    ],
+)
+def test_mistakes_are_named(items, message):
+    with pytest.raises(MappingError, match=message):
+        ColumnMapping.parse(items)
+
+
+def test_a_missing_column_names_the_nearest_one():
+    mapping = ColumnMapping.parse(NEEDED)
+    with pytest.raises(MappingError, match=r"'Took'.*Did you mean 'Tookk'"):
+        mapping.check_columns(["Name", "Start", "Tookk"])
+    with pytest.raises(MappingError, match="'Name' stands 2 times"):
+        mapping.check_columns(["Name", "Start", "Took", "Name"])
+
+
+def test_names_that_say_their_role_need_no_mapping():
+    guessed = ColumnMapping.guess(["operation_key", "operation", "timestamp_ms", "duration_ns"])
+    assert guessed is not None
+    assert (
+        str(guessed) == "duration=duration_ns:ns operation=operation_key timestamp=timestamp_ms:ms"
+    )
+    assert ColumnMapping.guess(["Operation", "Start", "Took"]) is None
+
+
+def test_an_unclear_table_gets_a_line_to_start_from():
+    message = str(needs_mapping(["SpanName", "StartTimeUnixNano", "DurationMs"]))
+    assert "timestamp or the duration or the operation" in message
+    assert "--map 'timestamp=StartTimeUnixNano:ns' --map 'duration=DurationMs:ms'" in message
+    assert "--map 'operation=SpanName'" in message
