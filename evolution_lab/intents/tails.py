@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc, betaincc, betaln, gammaln
+from scipy.special import betainc, betaincc, betaln, gammaln, ndtr
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,12 +45,14 @@ def beta_binomial_upper(x: Floats, n: Floats, share: Floats, correlation: Floats
     """
     size = 1.0 / correlation - 1.0
     a, b = share * size, (1.0 - share) * size
-    result = np.ones_like(x)
-    result = np.where(
-        x > 0, betaincc(a, b, np.clip((x - 0.5) / np.maximum(n, 1.0), 0.0, 1.0)), result
-    )
-    spread = np.sqrt(n * share * (1 - share) * (1 + (n - 1) * correlation))
-    exact = (x > 0) & (x > n * share + spread) & (n <= _LARGE_N)
+    mean = n * share
+    spread = np.sqrt(mean * (1 - share) * (1 + (n - 1) * correlation))
+    # Within one spread of the mean nothing is surprising, and a normal curve says so cheaply.
+    result = np.where(x > 0, ndtr((mean - x + 0.5) / np.maximum(spread, 1e-12)), 1.0)
+    surprising = (x > 0) & (x > mean + spread)
+    large = surprising & (n > _LARGE_N)
+    result[large] = betaincc(a, b, np.clip((x - 0.5) / np.maximum(n, 1.0), 0.0, 1.0))[large]
+    exact = surprising & ~large
     if exact.any():
         result[exact] = _upper_sum(x[exact], n[exact], a[exact], b[exact])
     return np.clip(result, _SMALLEST, 1.0)

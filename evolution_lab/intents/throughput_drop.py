@@ -4,7 +4,8 @@ Test: calls of the last 1, 4 and 12 windows as negative binomial counts against 
 trailing baseline, less the smallest drop worth a signal (``throughput_drop``): the question is not
 whether traffic fell at all but whether it fell by more than that. The dispersion is estimated from
 the one-step-ahead residuals of each horizon, so that rhythm and autocorrelation widen the
-prediction instead of raising alarms. Four and twelve windows let an operation of three calls a
+prediction instead of raising alarms. What is expected is the trailing mean, or less where the last
+windows were falling or the same time yesterday was lower: a nightly low is no drop. Four and twelve windows let an operation of three calls a
 window that stops be told from chance.
 
 Real traffic also has blips: a window or two without calls that no smooth law explains. Where an
@@ -15,6 +16,7 @@ than ``r / (W + 1)``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 import numpy as np
@@ -39,6 +41,10 @@ _PRIOR_DISPERSION: Final = 0.1
 _PRIOR_WINDOWS: Final = 5.0
 _BLIP_LEVEL: Final = 0.05
 _LONGEST_BLIP: Final = 2
+_LOCAL: Final = 8
+"""Windows before the horizon that say where traffic stands and where it is going."""
+_AROUND: Final = 2
+"""Windows around the same time yesterday."""
 _FORGOTTEN_BELOW: Final = 0.05
 """A baseline mean of fewer calls a window says nothing about a window without calls."""
 
@@ -53,6 +59,7 @@ class CallCounts:
         self._complete = view.complete
         self._drop = drop
         operations = self._calls.shape[1]
+        self._day = round(timedelta(days=1) / view.window)
         self._age = np.cumsum(view.live, axis=0)
         self._sum = Ring(operations)
         self._windows = Ring(operations)
@@ -66,7 +73,7 @@ class CallCounts:
         windows = self._windows.total
         mean = self._sum.total / np.maximum(windows, 1.0)
         observed = np.stack([trailing(self._calls, t, h) for h in HORIZONS])
-        expected = np.stack([mean * h for h in HORIZONS])
+        expected = np.stack([np.minimum(mean, self._rhythm(t, h)) * h for h in HORIZONS])
         prior = _PRIOR_WINDOWS * np.maximum(expected, 1.0) ** 2
         dispersion = np.clip(
             (self._excess.total + _PRIOR_DISPERSION * prior) / (self._weight.total + prior),
@@ -83,6 +90,33 @@ class CallCounts:
         p[0] = np.maximum(p[0], self._blips.total / (windows + 1.0))
         return Judged(np.where(ready, p, np.nan), observed, expected, expected, total)
 
+    def _rhythm(self, t: int, horizon: int) -> Floats:
+        """Return the calls a window that the time of day lets expect.
+
+        The mean of the windows just before the horizon, carried on downwards if they are falling,
+        and the same time yesterday where the history reaches back that far; the lower of the two.
+        """
+        before = t - horizon + 1
+        recent = self._mean(before - _LOCAL, before)
+        earlier = self._mean(before - 2 * _LOCAL, before - _LOCAL)
+        fall = np.minimum(recent / np.maximum(earlier, 1e-9), 1.0)
+        ahead = (_LOCAL + horizon) / 2 / _LOCAL
+        local = np.where(np.isnan(fall), recent, recent * fall**ahead)
+        yesterday = t - self._day
+        if yesterday < horizon + _AROUND:
+            return np.nan_to_num(local, nan=np.inf)
+        then = self._mean(yesterday - horizon + 1 - _AROUND, yesterday + 1 + _AROUND)
+        return np.nan_to_num(np.fmin(local, then), nan=np.inf)
+
+    def _mean(self, start: int, end: int) -> Floats:
+        """Return calls a window between two windows; NaN where an operation is younger."""
+        start, end = max(start, 0), max(end, 0)
+        if end <= start:
+            return np.full(self._age.shape[1], np.nan)
+        known = self._age[end - 1] >= end - start
+        mean: Floats = np.where(known, self._calls[start:end].mean(axis=0), np.nan)
+        return mean
+
     def learn(
         self, t: int, judged: Judged, include: npt.NDArray[np.bool_], normal: npt.NDArray[np.bool_]
     ) -> None:
@@ -95,7 +129,9 @@ class CallCounts:
         self._blips.push(t, was_blip.astype(np.float64))
         self._low_for = np.where(low, self._low_for + 1, 0.0)
         told = normal & ~np.isnan(judged.p_values)
-        squared = (judged.observed - judged.share) ** 2 - judged.share
+        # Only falling short matters, and the expectation is a cautious one: a half of the variance.
+        short = np.maximum(judged.share - judged.observed, 0.0)
+        squared = 2.0 * short**2 - judged.share
         self._excess.push(t, np.where(told, squared, 0.0))
         self._weight.push(t, np.where(told, judged.share**2, 0.0))
 
