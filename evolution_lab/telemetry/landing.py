@@ -52,7 +52,7 @@ def land(  # noqa: PLR0913 - one keyword for each flag of the command
     sources: object,
     *,
     config: EvolutionConfig | None = None,
-    reader: str = "auto",
+    format: str = "auto",  # noqa: A002 - the name of the command's flag
     mapping: ColumnMapping | Iterable[str] | Mapping[str, str] = (),
     tz: str | None = None,
     service: str | None = None,
@@ -71,7 +71,7 @@ def land(  # noqa: PLR0913 - one keyword for each flag of the command
         sources: A path or a frame, or several. A folder means the files in it, at any depth. A frame
             is a polars, pandas or Arrow table, or a DuckDB relation.
         config: Allow-list of attributes, where tenants and actors are looked for, default zone.
-        reader: ``auto``, or the name of the reader for all files.
+        format: ``auto``, or the name of the reader for all files.
         mapping: For tables: ``ROLE=COLUMN[:UNIT]`` items, or roles to ``COLUMN[:UNIT]``.
         tz: Zone of times that carry none, such as ``Europe/Berlin``.
         service: The service where the input names none.
@@ -105,7 +105,7 @@ def land(  # noqa: PLR0913 - one keyword for each flag of the command
         tz=zone_name(tz or config.time_zone),
         service=service,
     )
-    chosen = None if reader == "auto" else reader_named(reader)
+    chosen = None if format == "auto" else reader_named(format)
     paths, frames = paths_and_frames(sources)
     found, skipped = find_files(paths, lake.root)
     plan = [planned_file(file, chosen) for file in found]

@@ -132,16 +132,19 @@ class LandingReport(ResultMixin):
         return (min(first), max(last)) if first and last else None
 
     @property
+    def summary(self) -> str:
+        """What was done, in one sentence."""
+        verb = "would be added" if self.dry_run else "added"
+        return (
+            f"{self.rows_added:,} rows {verb}, {self.duplicates:,} were there already, "
+            f"{self.rows_quarantined:,} quarantined."
+        )
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Sentences for people, most important first."""
         span = self.time_span
-        verb = "would be added" if self.dry_run else "added"
-        found = [
-            (
-                f"{self.rows_added:,} rows {verb}, {self.duplicates:,} were there already, "
-                f"{self.rows_quarantined:,} quarantined."
-            )
-        ]
+        found = [self.summary]
         if span is not None:
             found.append(
                 f"Events from {span[0]:%Y-%m-%d %H:%M:%S} to {span[1]:%Y-%m-%d %H:%M:%S} UTC."
@@ -182,7 +185,7 @@ class LandingReport(ResultMixin):
             for source in self.sources
         ]
 
-    def summary(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, Any]:
         """Return the whole report as JSON-ready values with camelCase names, as ``land --json`` prints it."""
         span = self.time_span
         return {
@@ -206,9 +209,6 @@ class LandingReport(ResultMixin):
             ],
             "notes": list(self.notes),
         }
-
-    def __str__(self) -> str:
-        return "\n".join([super().__str__(), *self.notes])
 
     def _top_reasons(self, limit: int = 5) -> list[tuple[str, int]]:
         return list(self.quarantined.items())[:limit]

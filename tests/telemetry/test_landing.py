@@ -245,7 +245,7 @@ def test_clear_errors_for_named_files(lake, tmp_path, file):
     with pytest.raises(UnknownFormatError, match=r"prose\.txt.*csv"):
         land(lake, tmp_path / "prose.txt")
     with pytest.raises(UnknownFormatError, match="Did you mean 'parquet'"):
-        land(lake, file, reader="parquett")
+        land(lake, file, format="parquett")
     with pytest.raises(MappingError, match="Did you mean 'operation'"):
         land(lake, file, mapping=["operation=operatoin", "timestamp=timestamp", "end=timestamp"])
     with pytest.raises(MappingError, match="Did you mean 'operation'"):
@@ -332,9 +332,10 @@ def test_a_row_every_day_for_years_needs_no_more_locks_than_files_may_be_open(la
 def test_a_report_for_people_and_for_programs(lake, tmp_path, file):
     (tmp_path / "notes.md").write_text("# Notes\n\nSome words, and more.\n")
     report = land(lake, tmp_path)
-    summary = json.loads(json.dumps(report.summary()))
-    assert (summary["rowsAdded"], summary["firstEvent"]) == (100, "2026-03-01T23:59:30Z")
-    assert summary["skipped"] == [str(tmp_path / "notes.md")]
-    assert "100 rows added" in str(report)
+    document = json.loads(json.dumps(report.to_document()))
+    assert (document["rowsAdded"], document["firstEvent"]) == (100, "2026-03-01T23:59:30Z")
+    assert document["skipped"] == [str(tmp_path / "notes.md")]
+    assert report.summary in report.notes
+    assert "notes.md" in str(report)
     assert report.to_polars().height == 2
     assert "<table>" in report._repr_html_()
