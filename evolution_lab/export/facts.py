@@ -26,7 +26,7 @@ _DIMENSIONS: Final = {
 def effect_text(signal: IntentSignal) -> str:
     """Return the effect of a signal with its 95 % interval.
 
-    Rates are compared by difference, latency and calls by ratio.
+    Rates are compared by difference, latency by ratio, numbers of calls by relative change.
 
     Examples:
         >>> from datetime import UTC, datetime
@@ -47,6 +47,9 @@ def effect_text(signal: IntentSignal) -> str:
     if signal.unit == "fraction":
         text = f"{signal.effect * 100:+.3g} points"
         ends = None if interval is None else [f"{end * 100:+.3g}" for end in interval]
+    elif signal.unit == "calls":
+        text = f"{(signal.effect - 1) * 100:+.3g} %"
+        ends = None if interval is None else [f"{(end - 1) * 100:+.3g}" for end in interval]
     else:
         text = f"× {signal.effect:.3g}"
         ends = None if interval is None else [f"{end:.3g}" for end in interval]
@@ -110,8 +113,9 @@ def target_name(suggestion: SpecSuggestion) -> str:
 
 
 def suggestion_facts(suggestion: SpecSuggestion) -> tuple[Fact, ...]:
-    """Return what a reviewer weighs: change type, where, risk, confidence, revision, id."""
+    """Return what a reviewer weighs: operation, change type, where, risk, confidence, revision, id."""
     return (
+        ("for", target_name(suggestion)),
         ("change", suggestion.proposal.change_type),
         ("path", suggestion.target.path),
         ("risk", "–" if suggestion.risk is None else f"{suggestion.risk:.2f} of 1"),
@@ -201,6 +205,6 @@ def listed(words: Sequence[str]) -> str:
 
 
 def quantity_text(value: float | None, signal: IntentSignal) -> str:
-    """Return a value in the unit of a signal; numbers of calls are those of a window."""
+    """Return a value in the unit of a signal; calls are those of a window, on average."""
     text = format_quantity(value, signal.unit)
-    return f"{text} a window" if signal.unit == "calls" and value is not None else text
+    return f"{text} calls" if signal.unit == "calls" and value is not None else text

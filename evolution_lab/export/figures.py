@@ -110,8 +110,11 @@ def series_figure(signal: IntentSignal, series: SignalSeries) -> go.Figure:
     title = {"%": f"{series.label}, %", "ms": "latency, ms", "calls": "calls per window"}
     figure.update_layout(
         bargap=0,
+        hoversubplots="axis",
         xaxis={
             "range": [_plain_time(series.start), _plain_time(series.end)],
+            "spikethickness": 1,
+            "spikecolor": COLORS["muted"],
             "hoverformat": "%a %d %b %Y, %H:%M UTC",
             "anchor": "y2" if with_calls else "y",
         },
@@ -263,6 +266,7 @@ def _mark_episode(figure: go.Figure, signal: IntentSignal, series: SignalSeries)
     color = COLORS[signal.severity]
     across = {"xref": "x", "yref": "paper", "y0": 0, "y1": 1}
     detected = _plain_time(signal.detected_at)
+    early = signal.detected_at - series.start < (series.end - series.start) / 6
     end = _plain_time(min(signal.window_end, series.end))
     figure.update_layout(
         shapes=[
@@ -290,9 +294,9 @@ def _mark_episode(figure: go.Figure, signal: IntentSignal, series: SignalSeries)
                 "y": 1,
                 "xref": "x",
                 "yref": "paper",
-                "xanchor": "right",
+                "xanchor": "left" if early else "right",
                 "yanchor": "top",
-                "xshift": -3,
+                "xshift": 3 if early else -3,
                 "showarrow": False,
                 "text": f"detected {signal.detected_at:%H:%M}",
                 "font": {"color": color, "size": 11},

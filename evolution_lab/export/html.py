@@ -31,6 +31,8 @@ MOST_FIGURES: Final = 60
 """Signals with a plotly chart, the gravest first; further ones show their sparkline."""
 MOST_VERDICTS: Final = 100
 """Verdicts of thin traffic listed by metric; the JSON file has all."""
+MOST_TRENDS: Final = 4
+"""Signals whose trend stands beside a suggestion."""
 _LONGEST_TEXT: Final = 4_000
 _GRAVITY: Final = {"high": 0, "medium": 1, "low": 2}
 _TEMPLATES: Final = "evolution_lab.export"
@@ -59,6 +61,9 @@ def render_html(
             report_js=Markup(report_js),  # noqa: S704 (our own file)
             policy=_policy(plotly_js, report_js),
             most_verdicts=MOST_VERDICTS,
+            most_trends=MOST_TRENDS,
+            signals={part.signal.id: part for part in content.signals},
+            suggestions={suggestion.id: suggestion for suggestion in content.suggestions},
         )
     )
 
@@ -94,8 +99,14 @@ def _themes() -> dict[str, Any]:
         merged = pio.templates.merge_templates(base, "evolution_lab").to_plotly_json()
         layout = {**merged["layout"], "paper_bgcolor": "rgba(0,0,0,0)"}
         layout["plot_bgcolor"] = "rgba(0,0,0,0)"
+        layout["modebar"] = {
+            "bgcolor": "rgba(0,0,0,0)",
+            "color": "#7b8794",
+            "activecolor": "#2f6fb2",
+        }
         if theme == "dark":
             layout["font"] = {**layout["font"], "color": "#c9d1d9"}
+            layout["hoverlabel"] = {"bgcolor": "#262e36", "bordercolor": "#3a4550"}
         themes[theme] = {"layout": layout}
     return themes
 
@@ -191,7 +202,9 @@ def _setting(value: object) -> str:
         return _prose(json.dumps(json_ready(value), ensure_ascii=False)) if value else "none"
     if isinstance(value, (list, tuple)):
         return _prose(", ".join(str(item) for item in value)) or "none"
-    return "none" if value is None else _prose(str(value))
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
+    return _prose(str(value))
 
 
 def _moment(value: datetime) -> str:

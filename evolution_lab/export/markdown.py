@@ -117,10 +117,9 @@ def _signal(part: SignalContent) -> str:
 
 def _suggestion(suggestion: SpecSuggestion) -> str:
     proposal = suggestion.proposal
-    target = _text(facts.target_name(suggestion))
     parts = [
         f"### {_text(proposal.summary)}",
-        f"**{suggestion.status}**, {suggestion.priority} priority, for {target}",
+        f"**{suggestion.status}**, {suggestion.priority} priority",
         _text(proposal.rationale),
         "; ".join(
             f"{_text(label)} {_text(value)}" for label, value in facts.suggestion_facts(suggestion)

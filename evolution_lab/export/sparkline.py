@@ -10,6 +10,7 @@ from typing import Final
 WIDTH: Final = 160
 HEIGHT: Final = 28
 _MARGIN: Final = 2.0
+_MOST_POINTS: Final = 96
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _MOST_BLOCKS: Final = 32
 
@@ -19,7 +20,8 @@ def sparkline_svg(
 ) -> str:
     """Return an inline SVG line of the values, from 0 to their highest.
 
-    Colours are the CSS classes ``spark-line`` and ``spark-mark``; gaps stay gaps.
+    Colours are the CSS classes ``spark-line`` and ``spark-mark``; gaps stay gaps. Of more than 96
+    values each point is the highest of its share, so that no spike is lost.
 
     Args:
         values: One value a window; None for a gap.
@@ -30,15 +32,18 @@ def sparkline_svg(
         >>> sparkline_svg([1, 2], label="<p95>")[:64]
         '<svg class="spark" viewBox="0 0 160 28" width="160" height="28" '
     """
+    count = len(values)
+    values = _highest(values, _MOST_POINTS)
     known = [value for value in values if value is not None and math.isfinite(value)]
     top = max(known, default=0.0) or 1.0
     step = WIDTH / max(len(values), 1)
     parts = []
     if marked is not None and values:
         first, last = marked
+        width = max((last - first + 1) * WIDTH / count, 1.5)
         parts.append(
-            f'<rect class="spark-mark" x="{first * step:.1f}" y="0" '
-            f'width="{max((last - first + 1) * step, 1.5):.1f}" height="{HEIGHT}"/>'
+            f'<rect class="spark-mark" x="{first * WIDTH / count:.1f}" y="0" '
+            f'width="{width:.1f}" height="{HEIGHT}"/>'
         )
     path, pen_down = [], False
     for position, value in enumerate(values):
@@ -63,19 +68,22 @@ def sparkline_text(values: Sequence[float | None]) -> str:
         >>> sparkline_text([0, 1, None, 4, 8])
         '▁▂ ▅█'
     """
-    if not values:
-        return ""
-    count = min(len(values), _MOST_BLOCKS)
-    edges = [round(i * len(values) / count) for i in range(count + 1)]
-    highest = [
-        max((v for v in values[low:high] if v is not None and math.isfinite(v)), default=None)
-        for low, high in itertools.pairwise(edges)
-    ]
+    highest = _highest(values, _MOST_BLOCKS)
     top = max((v for v in highest if v is not None), default=0.0) or 1.0
     return "".join(
         " " if value is None else _BLOCKS[min(round(max(value, 0.0) / top * 7), 7)]
         for value in highest
     )
+
+
+def _highest(values: Sequence[float | None], most: int) -> list[float | None]:
+    """Return at most ``most`` values, each the highest of its share; None where all are gaps."""
+    count = min(len(values), most)
+    edges = [round(i * len(values) / count) for i in range(count + 1)] if count else []
+    return [
+        max((v for v in values[low:high] if v is not None and math.isfinite(v)), default=None)
+        for low, high in itertools.pairwise(edges)
+    ]
 
 
 def _attribute(text: str) -> str:

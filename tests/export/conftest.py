@@ -176,8 +176,10 @@ def _signals() -> tuple[IntentSignal, ...]:
             severity="medium",
             error_class="client",
             metric="client-error-rate",
+            observed=0.31,
             baseline=0.02,
             effect=0.29,
+            effect_interval=(0.24, 0.34),
             range=(0.008, 0.034),
             said="The rate of client errors (4xx) was 31 % over 15 min (420 calls); the trailing "
             "baseline is 2 % (p = 2.2e-16).",
@@ -229,6 +231,8 @@ def _signals() -> tuple[IntentSignal, ...]:
             effect=2.2,
             effect_interval=(2.0, 2.4),
             p_value=4e-7,
+            said="The median latency was 19.8 ms over 15 min (900 calls); the trailing baseline is "
+            "9 ms (p = 4e-07).",
         ),
         make_signal(
             6,

@@ -9,7 +9,7 @@
   const config = {
     displaylogo: false,
     responsive: true,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+    modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
   };
   const layoutOf = (node) => ({
     ...store.figures[node.dataset.figure].layout,
