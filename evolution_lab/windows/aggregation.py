@@ -13,12 +13,14 @@ from typing import Final
 
 import polars as pl
 
-from evolution_lab.schemas import SAMPLES, TOP_ERRORS, WINDOWS, check, empty, polars_schema
+from evolution_lab.errors import FrameContractError, TimeZoneRequiredError
+from evolution_lab.schemas import TOP_ERRORS, WINDOWS, check, empty, polars_schema
 from evolution_lab.windows.bins import histogram
 from evolution_lab.windows.grid import full_grid, slot_of, slot_of_moment, window_times, window_us
 from evolution_lab.windows.operations import operation_samples
+from evolution_lab.windows.quantiles import quantiles_of_groups
+from evolution_lab.windows.sample_frames import checked_samples
 
-QUANTILES: Final = {"p50_ns": 0.50, "p95_ns": 0.95, "p99_ns": 0.99}
 MOST_TOP_ERRORS: Final = 5
 UNKNOWN_ERROR: Final = "unknown"
 _GROUP: Final = ["op_id", "slot"]
@@ -36,13 +38,15 @@ def aggregate(
 ) -> pl.DataFrame:
     """Aggregate samples into windows.
 
-    A quantile is type 7 of Hyndman & Fan (1996): with ``h = (n - 1) p`` and ``lo = floor(h)``,
-    ``v[lo] + (v[lo + 1] - v[lo]) * (h - lo)`` in float64 over the sorted int64 nanoseconds. A mean
-    is the integer sum over the calls.
+    A quantile is ``v[lo] + (v[lo + 1] - v[lo]) (h - lo)`` with ``h = (n - 1) p`` over the sorted
+    durations (see ``quantiles``), a mean the integer sum over the calls, and the error rate
+    ``errors / outcomes``: a call that recorded no success is no outcome. A call is a client error
+    when its status is 400 to 499 and its success is not False.
 
     Args:
-        samples: A ``SAMPLES`` frame.
-        window: Length of a window; divides a day. Windows are aligned to the epoch.
+        samples: A ``SAMPLES`` frame; values are checked where it is not lazy.
+        window: Length of a window; divides a day. Windows are aligned to the epoch, and a sample at
+            a window's start belongs to it.
         as_of: Rows later than this are ignored, and windows that end later are not closed. None is
             the end of a finished recording: its newest sample, all windows closed and final.
         allowed_lateness: A closed window is final when it ended this long before ``as_of``.
@@ -57,16 +61,37 @@ def aggregate(
     Raises:
         FrameContractError: The samples break their contract.
         ConfigError: The window does not divide a day.
+        TimeZoneRequiredError: ``as_of`` carries no time zone.
+
+    Examples:
+        >>> from datetime import UTC
+        >>> from evolution_lab.records import OperationRef, TelemetrySample
+        >>> from evolution_lab.windows import sample_frame
+        >>> start = datetime(2025, 3, 4, 9, 0, tzinfo=UTC)
+        >>> calls = [
+        ...     TelemetrySample(
+        ...         operation=OperationRef("checkout"),
+        ...         timestamp=start + timedelta(minutes=minute),
+        ...         duration_ns=1_000_000 * (minute + 1),
+        ...         success=minute != 3,
+        ...     )
+        ...     for minute in (0, 1, 3, 40)
+        ... ]
+        >>> windows = aggregate(sample_frame(calls), window=timedelta(minutes=15))
+        >>> windows.select("calls", "errors", "p50_ns").rows()
+        [(3, 1, 2000000.0), (0, 0, None), (1, 0, 41000000.0)]
     """
     window_us(window)
-    frame = check(samples.lazy(), SAMPLES)
+    if as_of is not None and as_of.tzinfo is None:
+        raise TimeZoneRequiredError(f"as_of == {as_of}, must carry a time zone.")
+    frame = checked_samples(samples)
     if as_of is not None:
         frame = frame.filter(pl.col("timestamp") <= as_of)
     rows = _narrow(operation_samples(frame, all_spans=all_spans, exclude=exclude), window)
     if rows.is_empty():
         return _without_rows(latency_bins=latency_bins)
     sums = _sums(rows)
-    quantiles = _quantiles(rows, sums["calls"])
+    quantiles = quantiles_of_groups(rows["duration_ns"], sums["calls"])
     errors = _top_errors(rows)
     columns = pl.concat([sums, quantiles], how="horizontal").join(errors, on=_GROUP, how="left")
     if latency_bins:
@@ -134,21 +159,6 @@ def _sums(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _quantiles(rows: pl.DataFrame, calls: pl.Series) -> pl.DataFrame:
-    """Gather the order statistics: rows are sorted, so each is at a known place."""
-    values = rows["duration_ns"]
-    starts = calls.cum_sum() - calls
-    columns = {}
-    for name, level in QUANTILES.items():
-        h = (calls - 1).cast(pl.Float64) * level
-        low = h.floor().cast(pl.Int64)
-        high = low + (low < calls - 1).cast(pl.Int64)
-        below = values.gather(starts + low).cast(pl.Float64)
-        above = values.gather(starts + high).cast(pl.Float64)
-        columns[name] = below + (above - below) * (h - low.cast(pl.Float64))
-    return pl.DataFrame(columns)
-
-
 def _top_errors(rows: pl.DataFrame) -> pl.DataFrame:
     counts = (
         rows.lazy()
@@ -166,12 +176,19 @@ def _top_errors(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _identities(samples: pl.LazyFrame, op_ids: pl.Series) -> pl.DataFrame:
-    return (
+    names = (
         samples.select("op_id", "service", "operation_key", "operation_version")
         .filter(pl.col("op_id").is_in(op_ids.unique().implode()))
-        .unique("op_id")
+        .unique()
         .collect()
     )
+    twice = names.filter(pl.col("op_id").is_duplicated()).sort("op_id", "operation_key")
+    if not twice.is_empty():
+        keys = ", ".join(repr(key) for key in twice["operation_key"].head(3))
+        raise FrameContractError(
+            f"op_id == {twice['op_id'][0]} names {keys}; it must name one operation."
+        )
+    return names
 
 
 def _finish(

@@ -14,6 +14,7 @@ from evolution_lab.records import TelemetrySample
 from evolution_lab.schemas import EDGES, SAMPLES, SEQUENCES, WINDOWS, check, empty
 from evolution_lab.windows.aggregation import aggregate
 from evolution_lab.windows.edges import call_edges
+from evolution_lab.windows.grid import window_floor
 from evolution_lab.windows.sample_frames import sample_frame
 from evolution_lab.windows.sequences import operation_sequences
 from evolution_lab.windows.spans import span_tree
@@ -27,7 +28,7 @@ class WindowSnapshot(ResultMixin):
         windows: A ``WINDOWS`` frame with latency histograms.
         sequences: A ``SEQUENCES`` frame.
         edges: An ``EDGES`` frame.
-        sample_count: Samples behind it.
+        sample_count: Samples behind it, calls between operations included.
         window_start: Start of the first window, UTC; None without samples.
         window_end: End of the last window, UTC.
     """
@@ -89,11 +90,12 @@ class IntentAggregator:
         """
         self._frames.append(check(samples, SAMPLES))
 
-    def snapshot(self, *, as_of: datetime | None = None) -> WindowSnapshot:
+    def snapshot(self, as_of: datetime | None = None) -> WindowSnapshot:
         """Aggregate everything taken so far, and keep it.
 
         Args:
-            as_of: Close windows as of this moment; the newest sample without it.
+            as_of: Close windows as of this moment and ignore later samples; all are taken and all
+                windows closed without it.
         """
         frames = [*self._frames, *([sample_frame(self._samples)] if self._samples else [])]
         if not frames:
@@ -107,19 +109,31 @@ class IntentAggregator:
             latency_bins=True,
             exclude=self.config.exclude,
         )
-        tree = span_tree(samples)
+        # Sequences and edges are as of the same moment as the windows.
+        known = samples if as_of is None else samples.filter(pl.col("timestamp") <= as_of)
+        tree = span_tree(known, exclude=self.config.exclude)
         return WindowSnapshot(
             windows=windows,
             sequences=operation_sequences(tree, session_gap=self.config.session_gap),
             edges=call_edges(tree),
-            sample_count=samples.height,
+            sample_count=known.height,
             window_start=windows["window_start"].min(),  # type: ignore[arg-type]
             window_end=windows["window_end"].max(),  # type: ignore[arg-type]
         )
 
-    def flush(self, *, as_of: datetime | None = None) -> WindowSnapshot:
-        """Aggregate everything taken so far, and start anew."""
-        snapshot = self.snapshot(as_of=as_of)
-        self._samples.clear()
-        self._frames.clear()
+    def flush(self, as_of: datetime | None = None) -> WindowSnapshot:
+        """Return ``snapshot(as_of)`` and let go of what it closed.
+
+        Samples of windows that are not closed at ``as_of`` are kept: the next flush gives these
+        windows whole. Without ``as_of`` all windows are closed and the aggregator starts anew.
+        """
+        snapshot = self.snapshot(as_of)
+        if as_of is None:
+            self._samples.clear()
+            self._frames.clear()
+            return snapshot
+        open_since = window_floor(as_of, self.config.window)
+        frames = [frame.filter(pl.col("timestamp") >= open_since) for frame in self._frames]
+        self._frames[:] = [frame for frame in frames if not frame.is_empty()]
+        self._samples[:] = [s for s in self._samples if s.timestamp >= open_since]
         return snapshot

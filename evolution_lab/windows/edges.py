@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
 
 import polars as pl
 
-from evolution_lab.schemas import EDGES, SAMPLES, check
-from evolution_lab.windows.spans import SpanTree, span_tree
-
-DEPTHS: Final = {"op_id": pl.Int64(), "depth": pl.Int32()}
-"""Columns of ``call_depth``: how many spans are above an operation, typically."""
+from evolution_lab.schemas import EDGES, check
+from evolution_lab.windows.spans import SpanTree, span_tree_of
 
 
-def call_edges(samples: pl.LazyFrame | pl.DataFrame | SpanTree) -> pl.DataFrame:
+def call_edges(
+    samples: pl.LazyFrame | pl.DataFrame | SpanTree, *, exclude: Sequence[str] = ()
+) -> pl.DataFrame:
     """Count calls between different operations.
 
     The caller is the nearest span above that is an operation; client and internal spans between the
-    two are passed over, and a parent that is not in the data marks a root.
+    two are passed over, and a parent that is not in the data marks a root. An operation that calls
+    itself makes no edge.
 
     Args:
         samples: A ``SAMPLES`` frame, or the tree made of one.
+        exclude: Globs of operation keys to pass over; a tree has passed over its own already.
 
     Returns:
         An ``EDGES`` frame ordered by caller and callee.
@@ -28,7 +29,7 @@ def call_edges(samples: pl.LazyFrame | pl.DataFrame | SpanTree) -> pl.DataFrame:
     Raises:
         FrameContractError: The samples break their contract.
     """
-    tree = _tree(samples)
+    tree = span_tree_of(samples, exclude)
     callers = tree.callers()
     called = tree.operations & (callers >= 0)
     op_ids = tree.spans["op_id"].to_numpy()
@@ -45,13 +46,23 @@ def call_edges(samples: pl.LazyFrame | pl.DataFrame | SpanTree) -> pl.DataFrame:
     return check(edges, EDGES)
 
 
-def call_depth(samples: pl.LazyFrame | pl.DataFrame | SpanTree) -> pl.DataFrame:
+def call_depth(
+    samples: pl.LazyFrame | pl.DataFrame | SpanTree, *, exclude: Sequence[str] = ()
+) -> pl.DataFrame:
     """Return how deep each operation is called: the median number of spans above its spans.
 
+    Args:
+        samples: A ``SAMPLES`` frame, or the tree made of one.
+        exclude: Globs of operation keys to leave out.
+
     Returns:
-        Columns ``op_id`` (Int64) and ``depth`` (Int32), ordered by ``op_id``.
+        Columns ``op_id`` (Int64) and ``depth`` (Int32), ordered by ``op_id``; half a span is
+        rounded to even.
+
+    Raises:
+        FrameContractError: The samples break their contract.
     """
-    tree = _tree(samples)
+    tree = span_tree_of(samples, exclude)
     return (
         tree.spans.select("op_id")
         .with_columns(depth=pl.Series(tree.depths()))
@@ -60,9 +71,3 @@ def call_depth(samples: pl.LazyFrame | pl.DataFrame | SpanTree) -> pl.DataFrame:
         .agg(pl.col("depth").median().round().cast(pl.Int32))
         .sort("op_id")
     )
-
-
-def _tree(samples: pl.LazyFrame | pl.DataFrame | SpanTree) -> SpanTree:
-    if isinstance(samples, SpanTree):
-        return samples
-    return span_tree(check(samples.lazy(), SAMPLES))

@@ -43,6 +43,16 @@ def slot_of_moment(moment: datetime, window: timedelta) -> int:
     return int((moment - EPOCH) // MICROSECOND // window_us(window))
 
 
+def window_floor(moment: datetime, window: timedelta) -> datetime:
+    """Return the start of the window a moment lies in.
+
+    Examples:
+        >>> window_floor(EPOCH + timedelta(minutes=31), timedelta(minutes=15)).isoformat()
+        '1970-01-01T00:30:00+00:00'
+    """
+    return EPOCH + slot_of_moment(moment, window) * window
+
+
 def full_grid(first: pl.LazyFrame, last_slot: int) -> pl.LazyFrame:
     """Return one row an operation and window, from its first window to the last one of the data.
 

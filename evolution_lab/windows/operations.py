@@ -7,29 +7,14 @@ A table that knows no kinds holds operations only.
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Sequence
+from typing import Final
 
 import polars as pl
 
-ANSWERING = ("server", "consumer")
-
-
-def is_root() -> pl.Expr:
-    """Return whether a span has no parent in the data; needs the column ``parent_known``."""
-    return pl.col("parent_span_id").is_null() | ~pl.col("parent_known")
-
-
-def with_parent_known(samples: pl.LazyFrame) -> pl.LazyFrame:
-    """Add ``parent_known``: whether the parent span of a row is in the data, in the same trace."""
-    spans = (
-        samples.select("trace_id", pl.col("span_id").alias("parent_span_id"))
-        .drop_nulls()
-        .unique()
-        .with_columns(parent_known=pl.lit(value=True))
-    )
-    return samples.join(spans, on=["trace_id", "parent_span_id"], how="left").with_columns(
-        pl.col("parent_known").fill_null(value=False)
-    )
+ANSWERING: Final = ("server", "consumer")
+"""Kinds of spans that are operations wherever they stand in a trace."""
 
 
 def operation_samples(
@@ -40,45 +25,74 @@ def operation_samples(
 ) -> pl.LazyFrame:
     """Return the samples that are operations.
 
+    These are servers, consumers, roots (the parent is null, or not in the data) and rows without a
+    kind; so a table without any kinds holds operations only.
+
     Args:
         samples: A ``SAMPLES`` frame.
         all_spans: Take every span for an operation.
-        exclude: Globs of operation keys to leave out.
+        exclude: Globs of operation keys to leave out. What an excluded operation calls stays what
+            it was: leaving a span out makes no root of its children.
+
+    Examples:
+        >>> spans = pl.DataFrame(
+        ...     {
+        ...         "operation_key": ["GET /a", "query", "GET /health"],
+        ...         "kind": ["server", "client", "server"],
+        ...         "trace_id": ["t", "t", "u"],
+        ...         "span_id": ["1", "2", "3"],
+        ...         "parent_span_id": [None, "1", None],
+        ...     }
+        ... )
+        >>> operation_samples(spans, exclude=["GET /health*"]).collect()["operation_key"].to_list()
+        ['GET /a']
     """
-    frame = without(samples.lazy(), exclude)
-    if all_spans:
-        return frame
-    kinds = frame.select(
-        known=pl.col("kind").is_not_null().any(),
-        others=(pl.col("kind").is_not_null() & ~pl.col("kind").is_in(ANSWERING)).any(),
-    ).collect()
-    if not kinds["known"].item() or not kinds["others"].item():
-        return frame
-    answering = pl.col("kind").is_null() | pl.col("kind").is_in(ANSWERING)
-    return with_parent_known(frame).filter(answering | is_root()).drop("parent_known")
+    frame = samples.lazy()
+    if not all_spans and _has_calls_between(frame):
+        answering = pl.col("kind").is_null() | pl.col("kind").is_in(ANSWERING)
+        frame = (
+            _with_parent_known(frame)
+            .filter(answering | ~pl.col("parent_known"))
+            .drop("parent_known")
+        )
+    return without(frame, exclude)
 
 
 def without(samples: pl.LazyFrame, exclude: Sequence[str]) -> pl.LazyFrame:
-    """Leave out operations whose key matches one of the globs (``*`` and ``?``)."""
-    for glob in exclude:
-        samples = samples.filter(~pl.col("operation_key").str.contains(glob_pattern(glob)))
-    return samples
+    """Leave out operations whose key matches one of the globs, as ``config.is_excluded`` does."""
+    if not exclude:
+        return samples
+    keys = samples.select(pl.col("operation_key").unique()).collect().to_series()
+    return samples.filter(~pl.col("operation_key").is_in(excluded_keys(keys, exclude)))
 
 
-def glob_pattern(glob: str) -> str:
-    r"""Return a glob as a regular expression that matches the whole text.
+def excluded_keys(keys: pl.Series, exclude: Sequence[str]) -> list[str]:
+    """Return the operation keys that match one of the globs, sorted.
 
     Examples:
-        >>> glob_pattern("GET /health*")
-        '^(?s:GET\\ /health.*)$'
+        >>> excluded_keys(pl.Series(["GET /a", "GET /health/live"]), ["GET /health*"])
+        ['GET /health/live']
     """
-    special = set(r"\.+()[]{}^$|#&-~ ")
-    parts = []
-    for character in glob:
-        if character == "*":
-            parts.append(".*")
-        elif character == "?":
-            parts.append(".")
-        else:
-            parts.append(f"\\{character}" if character in special else character)
-    return f"^(?s:{''.join(parts)})$"
+    names = keys.drop_nulls().unique().sort()
+    return [key for key in names if any(fnmatch.fnmatchcase(key, glob) for glob in exclude)]
+
+
+def _has_calls_between(samples: pl.LazyFrame) -> bool:
+    """Say whether some row is a span that only its place in the trace could make an operation."""
+    other = pl.col("kind").is_not_null() & ~pl.col("kind").is_in(ANSWERING)
+    return bool(samples.select(other.any()).collect().item())
+
+
+def _with_parent_known(samples: pl.LazyFrame) -> pl.LazyFrame:
+    """Add ``parent_known``: whether the parent is another span of the same trace in the data."""
+    spans = (
+        samples.select("trace_id", pl.col("span_id").alias("parent_span_id"))
+        .drop_nulls()
+        .unique()
+        .with_columns(parent_known=pl.lit(value=True))
+    )
+    known = pl.col("parent_known").fill_null(value=False)
+    itself = pl.col("parent_span_id").eq_missing(pl.col("span_id"))
+    return samples.join(spans, on=["trace_id", "parent_span_id"], how="left").with_columns(
+        parent_known=known & ~itself
+    )

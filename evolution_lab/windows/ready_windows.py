@@ -10,52 +10,44 @@ from typing import Final
 import polars as pl
 
 from evolution_lab.errors import (
+    FrameContractError,
     InputError,
-    MappingError,
     PathNotFoundError,
-    TimeZoneRequiredError,
     UnknownFormatError,
-    did_you_mean,
 )
 from evolution_lab.records import OperationRef
 from evolution_lab.schemas import TIME, WINDOWS, check, polars_schema
+from evolution_lab.windows.window_columns import (
+    DURATION_UNITS,
+    DURATIONS,
+    RATE_UNITS,
+    Roles,
+    column_roles,
+    time_expression,
+)
 
-ROLES: Final = {
-    "start": ("window_start", "start", "timestamp", "time"),
-    "end": ("window_end", "end"),
-    "operation": ("operation_key", "operation"),
-    "service": ("service",),
-    "version": ("operation_version", "version"),
-    "calls": ("calls", "requests", "count"),
-    "errors": ("errors", "failures"),
-    "client_errors": ("client_errors",),
-    "error_rate": ("error_rate",),
-    "availability": ("availability",),
-    "mean": ("mean_ns",),
-    "p50": ("p50_ns",),
-    "p95": ("p95_ns",),
-    "p99": ("p99_ns",),
-    "max": ("max_ns",),
-}
-"""Roles of columns, and the names under which they are found without a mapping."""
-DURATIONS: Final = ("mean", "p50", "p95", "p99", "max")
-UNITS: Final = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
-EPOCH_UNITS: Final = ("s", "ms", "us", "ns")
+_IDENTITY: Final = ("service", "operation_key", "operation_version")
 
 
 def read_windows(
-    source: Path | pl.DataFrame,
+    source: Path | str | pl.DataFrame,
     mapping: Iterable[str] | Mapping[str, str] = (),
     *,
     window: timedelta | None = None,
 ) -> pl.DataFrame:
     """Read ready windows into a ``WINDOWS`` frame; parts they lack are null.
 
+    Errors are taken from ``errors``, else from ``error_rate`` or ``availability`` times the calls,
+    rounded to whole ones; ``outcomes`` is then the calls, for a table says nothing about calls whose
+    outcome nobody recorded. A window that the table does not list stays unlisted: whether it had no
+    calls or was never measured is not known.
+
     Args:
         source: A CSV or Parquet file, or a frame.
-        mapping: ``ROLE=COLUMN[:UNIT]`` items, or a mapping of roles. Roles are the keys of
-            ``ROLES``; durations take ``ns``, ``us``, ``ms`` or ``s``, times an epoch unit. Columns
-            that are called like the role need no item.
+        mapping: ``ROLE=COLUMN[:UNIT]`` items, or a mapping of roles to ``COLUMN[:UNIT]``. Roles are
+            the keys of ``window_columns.ROLES``. Durations take ``ns``, ``us``, ``ms`` or ``s``
+            (without a unit ns), times in numbers one of the same since the epoch, rates ``fraction``
+            or ``percent``. Columns that are called like their role need no item.
         window: Length of a window; without it and without an ``end`` it is the most common distance
             between two windows of one operation.
 
@@ -65,142 +57,104 @@ def read_windows(
     Raises:
         PathNotFoundError: There is no such file.
         UnknownFormatError: The file is neither CSV nor Parquet.
-        MappingError: A role or column is unknown, or ``start``, ``operation`` or ``calls`` missing.
+        MappingError: A role, column or unit is unknown, or ``start``, ``operation`` or ``calls`` is
+            missing.
         TimeZoneRequiredError: Times carry no zone.
-        InputError: A value cannot be read.
+        FrameContractError: A value breaks a rule of windows: more errors than calls, a window that
+            overlaps another one of its operation, no number of calls.
+        InputError: The file or a value cannot be read.
+
+    Examples:
+        >>> table = pl.DataFrame(
+        ...     {
+        ...         "minute": ["2025-03-04T09:00:00Z", "2025-03-04T09:01:00Z"],
+        ...         "route": ["GET /carts", "GET /carts"],
+        ...         "requests": [200, 180],
+        ...         "ok": [99.0, 97.5],
+        ...         "p99": [0.25, 1.5],
+        ...     }
+        ... )
+        >>> windows = read_windows(
+        ...     table, ["start=minute", "operation=route", "availability=ok:percent", "p99=p99:s"]
+        ... )
+        >>> windows.select("calls", "errors", "p99_ns").rows()
+        [(200, 2, 250000000.0), (180, 5, 1500000000.0)]
     """
-    table = source if isinstance(source, pl.DataFrame) else _read(source)
-    roles = _roles(mapping, table.columns)
-    for role in ("start", "operation", "calls"):
-        if role not in roles:
-            raise MappingError(
-                f"no column is mapped to {role!r}; the columns are {', '.join(table.columns)}. "
-                f"Say which: --map {role}=COLUMN"
-            )
+    table = source if isinstance(source, pl.DataFrame) else _read(Path(source))
+    roles = column_roles(mapping, table.columns)
     try:
         frame = table.select(**_expressions(table, roles))
     except (pl.exceptions.PolarsError, ValueError) as error:
         raise InputError(f"the windows cannot be read: {error}") from None
+    if frame["calls"].null_count():
+        raise FrameContractError(
+            f"calls == null in {frame['calls'].null_count()} windows; each needs its number of calls."
+        )
     if frame["window_end"].null_count():
         length = window or _usual_distance(frame)
-        frame = frame.with_columns(window_end=pl.col("window_start") + length)
+        frame = frame.with_columns(pl.col("window_end").fill_null(pl.col("window_start") + length))
+    _check_spans(frame)
     return check(_complete(frame), WINDOWS)
 
 
 def _read(path: Path) -> pl.DataFrame:
     if not path.is_file():
         raise PathNotFoundError(path)
+    suffix = path.suffix.lower()
     with path.open("rb") as stream:
-        head = stream.read(4)
-    if head == b"PAR1":
-        return pl.read_parquet(path)
-    if path.suffix.lower() in {".csv", ".tsv", ".txt"}:
-        separator = "\t" if path.suffix.lower() == ".tsv" else ","
-        return pl.read_csv(path, separator=separator, infer_schema_length=None)
-    raise UnknownFormatError(f"{str(path)!r} is no table: windows are read from CSV or Parquet.")
-
-
-def _roles(
-    mapping: Iterable[str] | Mapping[str, str], columns: list[str]
-) -> dict[str, tuple[str, str | None]]:
-    """Return column and unit by role."""
-    items = (
-        [f"{role}={column}" for role, column in mapping.items()]
-        if isinstance(mapping, Mapping)
-        else list(mapping)
-    )
-    roles = {
-        role: (name, None)
-        for role, names in ROLES.items()
-        for name in reversed(names)
-        if name in columns
-    }
-    for item in items:
-        role, separator, text = item.partition("=")
-        if not separator or role not in ROLES:
-            raise MappingError(
-                f"{item!r} is no ROLE=COLUMN[:UNIT] of windows; roles are {', '.join(ROLES)}."
-                f"{did_you_mean(role, ROLES)}"
-            )
-        column, _, unit = (
-            text.rpartition(":") if text not in columns and ":" in text else (text, "", "")
+        parquet = stream.read(4) == b"PAR1"
+    if not parquet and suffix not in {".csv", ".tsv", ".txt"}:
+        raise UnknownFormatError(
+            f"{str(path)!r} is no table: windows are read from CSV or Parquet."
         )
-        if column not in columns:
-            raise MappingError(f"there is no column {column!r}.{did_you_mean(column, columns)}")
-        known = EPOCH_UNITS if role in {"start", "end"} else UNITS
-        if unit and (role not in {*DURATIONS, "start", "end"} or unit not in known):
-            raise MappingError(f"{item!r}: unit {unit!r} must be one of {', '.join(known)}.")
-        roles[role] = (column, unit or None)
-    return roles
+    try:
+        if parquet:
+            return pl.read_parquet(path, glob=False)
+        separator = "\t" if suffix == ".tsv" else ","
+        return pl.read_csv(path, separator=separator, infer_schema_length=None, glob=False)
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"{str(path)!r} cannot be read: {error}") from None
 
 
-def _expressions(
-    table: pl.DataFrame, roles: Mapping[str, tuple[str, str | None]]
-) -> dict[str, pl.Expr]:
+def _expressions(table: pl.DataFrame, roles: Roles) -> dict[str, pl.Expr]:
     def column(role: str, dtype: pl.DataType) -> pl.Expr:
         if role not in roles:
             return pl.lit(None, dtype=dtype)
-        name, unit = roles[role]
-        return (
-            (pl.col(name).cast(pl.Float64) * UNITS[unit or "ns"]).cast(dtype)
-            if (role in DURATIONS)
-            else pl.col(name).cast(dtype)
-        )
+        return pl.col(roles[role].column).cast(dtype)
 
+    def number(role: str, units: Mapping[str, float]) -> pl.Expr:
+        values = column(role, pl.Float64()).fill_nan(None)
+        return values * units[roles[role].unit or next(iter(units))] if role in roles else values
+
+    rate = number("error_rate", RATE_UNITS)
+    if "error_rate" not in roles:
+        rate = 1.0 - number("availability", RATE_UNITS)
     calls = column("calls", pl.Int64())
-    rate = column("error_rate", pl.Float64())
-    if "availability" in roles:
-        rate = 1.0 - column("availability", pl.Float64())
-    errors = column("errors", pl.Int64())
-    if "errors" not in roles and {"error_rate", "availability"} & set(roles):
-        errors = (rate * calls).round().cast(pl.Int64)
+    counted = (rate * calls).round().cast(pl.Int64)
     return {
         "service": column("service", pl.String()),
         "operation_key": column("operation", pl.String()),
         "operation_version": column("version", pl.String()),
-        "window_start": _time(table, *roles["start"]),
-        "window_end": _time(table, *roles["end"]) if "end" in roles else pl.lit(None, dtype=TIME),
-        "calls": calls.fill_null(0),
-        "errors": errors,
+        "window_start": time_expression(table, roles["start"]),
+        "window_end": (
+            time_expression(table, roles["end"]) if "end" in roles else pl.lit(None, dtype=TIME)
+        ),
+        "calls": calls,
+        "errors": column("errors", pl.Int64()) if "errors" in roles else counted,
         "client_errors": column("client_errors", pl.Int64()),
-        **{f"{name}_ns": column(name, pl.Float64()) for name in ("mean", "p50", "p95", "p99")},
-        "max_ns": column("max", pl.Int64()),
+        **{
+            f"{name}_ns": number(name, DURATION_UNITS).cast(
+                pl.Int64() if name == "max" else pl.Float64()
+            )
+            for name in DURATIONS
+        },
     }
-
-
-def _time(table: pl.DataFrame, name: str, unit: str | None) -> pl.Expr:
-    dtype = table.schema[name]
-    if dtype.is_numeric():
-        if unit is None:
-            raise MappingError(
-                f"column {name!r} holds numbers; say their unit: {name}:s, :ms, :us or :ns."
-            )
-        scale = {"s": 1_000_000, "ms": 1_000, "us": 1}.get(unit)
-        value = pl.col(name).cast(pl.Int64)
-        micros = value * scale if scale is not None else value // 1_000
-        return micros.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    if dtype == pl.String:
-        zoned = table[name].drop_nulls().str.contains(r"(?:Z|[+-]\d\d:?\d\d)$").all()
-        if not zoned:
-            raise TimeZoneRequiredError(
-                f"column {name!r} holds times without a zone; write them in UTC with a Z."
-            )
-        return pl.col(name).str.to_datetime(time_unit="us", time_zone="UTC")
-    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
-        return pl.col(name).dt.convert_time_zone("UTC").dt.cast_time_unit("us")
-    raise TimeZoneRequiredError(f"column {name!r} is {dtype}, must be a time with a zone.")
 
 
 def _usual_distance(frame: pl.DataFrame) -> timedelta:
     distances = (
         frame.sort("window_start")
-        .select(
-            pl.col("window_start")
-            .diff()
-            .over("service", "operation_key", "operation_version")
-            .alias("distance")
-        )
-        .drop_nulls()
+        .select(distance=pl.col("window_start").diff().over(_IDENTITY))
         .filter(pl.col("distance") > timedelta(0))
         .group_by("distance")
         .len()
@@ -214,28 +168,48 @@ def _usual_distance(frame: pl.DataFrame) -> timedelta:
     return length
 
 
+def _check_spans(frame: pl.DataFrame) -> None:
+    """Refuse windows that are empty or cover the same time of one operation twice."""
+    empty = frame.filter(pl.col("window_end") <= pl.col("window_start"))
+    if not empty.is_empty():
+        raise FrameContractError(
+            f"window_end == {empty['window_end'][0]}, must be after window_start == "
+            f"{empty['window_start'][0]}."
+        )
+    twice = (
+        frame.sort("window_start", "window_end")
+        .with_columns(before=pl.col("window_end").shift(1).over(_IDENTITY))
+        .filter(pl.col("window_start") < pl.col("before"))
+    )
+    if not twice.is_empty():
+        raise FrameContractError(
+            f"{twice['operation_key'][0]!r} has two windows that cover {twice['window_start'][0]}; "
+            "windows of one operation must not overlap."
+        )
+
+
 def _complete(frame: pl.DataFrame) -> pl.DataFrame:
-    identities = frame.select("service", "operation_key", "operation_version").unique()
+    """Add identities and what follows from the columns that are there, and bring rows into order."""
+    identities = frame.select(_IDENTITY).unique()
     op_ids = [
-        OperationRef(key or "", service=service, version=version).op_id if key else 0
+        OperationRef(key, service=service, version=version).op_id if key else 0
         for service, key, version in identities.iter_rows()
     ]
     known = frame.join(
         identities.with_columns(op_id=pl.Series(op_ids, dtype=pl.Int64)),
-        on=identities.columns,
+        on=_IDENTITY,
         nulls_equal=True,
     )
-    outcomes = pl.when(pl.col("errors").is_not_null()).then(pl.col("calls"))
     return (
         known.with_columns(
             calls_adjusted=pl.col("calls").cast(pl.Float64),
-            outcomes=outcomes,
+            outcomes=pl.when(pl.col("errors").is_not_null()).then(pl.col("calls")),
             error_rate=pl.when(pl.col("calls") > 0).then(pl.col("errors") / pl.col("calls")),
             top_errors=pl.lit(None, dtype=WINDOWS.columns["top_errors"].dtype.type),
             closed=pl.lit(value=True),
             final=pl.lit(value=True),
             revision=pl.lit(0, dtype=pl.Int32),
         )
-        .sort("service", "operation_key", "operation_version", "window_start", nulls_last=False)
+        .sort(*_IDENTITY, "window_start", nulls_last=False)
         .select(list(polars_schema(WINDOWS)))
     )
