@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import date
+from hashlib import blake2b
 from typing import Final
 
 import polars as pl
@@ -20,11 +20,16 @@ _SEEDS: Final = (11, 23)
 class RowIds:
     """Gives the rows of one input their ids, chunk after chunk, in the input's order.
 
-    A row with both ids is ``<trace_id>/<span_id>``. Any other is ``<hash of its line>#<how many
-    equal lines precede it in its input>``: equal lines are different executions, yet a file that
-    grew, or was rotated, repeats the ids it had.
+    A row with both ids is ``<trace_id>/<span_id>``. Any other is ``<keyed hash of its line>#<how
+    many equal lines precede it in its input>``: equal lines are different executions, yet a file
+    that grew, or was rotated, repeats the ids it had. The hash is keyed because a line holds what
+    the lake must not: without the key its actor could be guessed and checked.
+
+    Attributes:
+        salt: The key, at most 64 bytes; one for all inputs of a lab.
     """
 
+    salt: bytes
     _seen: dict[date, pl.DataFrame] = field(default_factory=dict)
 
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -37,9 +42,12 @@ class RowIds:
         lines = rows.filter(lacking).with_columns(
             line_hash=pl.coalesce("line_hash", _row_hash(rows.filter(lacking)))
         )
-        ids = lines.select(
-            pl.concat_str("line_hash", pl.lit("#"), self._preceding(lines))
-        ).to_series()
+        sealed = [
+            blake2b(h.encode(), key=self.salt, digest_size=16).hexdigest()
+            for h in lines["line_hash"]
+        ]
+        named = pl.DataFrame({"line": sealed, "preceding": self._preceding(lines)})
+        ids = named.select(pl.concat_str("line", "preceding", separator="#")).to_series()
         return rows.with_columns(rows["row_id"].scatter(lacking.arg_true(), ids))
 
     def _preceding(self, lines: pl.DataFrame) -> pl.Series:
@@ -140,5 +148,5 @@ def _row_hash(rows: pl.DataFrame) -> pl.Series:
         return rows["line_hash"]
     names = [name for name in rows.columns if name not in {"line", "line_hash", "row_id"}]
     texts = rows.select(pl.struct(names).struct.json_encode()).to_series()
-    hashes = [hashlib.blake2b(text.encode(), digest_size=16).hexdigest() for text in texts]
+    hashes = [blake2b(text.encode(), digest_size=16).hexdigest() for text in texts]
     return pl.Series("line_hash", hashes, dtype=pl.String)

@@ -22,7 +22,7 @@ from evolution_lab.errors import InputError, MappingError
 from evolution_lab.records import TelemetrySample
 from evolution_lab.redaction import LabKey, Redactor
 from evolution_lab.telemetry.batches import BatchRecord, source_key
-from evolution_lab.telemetry.dedupe import LandedRows
+from evolution_lab.telemetry.dedupe import LandedRows, RowIds
 from evolution_lab.telemetry.formats import reader_named
 from evolution_lab.telemetry.lake import Lake
 from evolution_lab.telemetry.mapping import ColumnMapping
@@ -273,7 +273,8 @@ class _Landing:
                 )
             )
             return
-        origin = Origin(name=name, key=key, reader=reader)
+        row_ids = RowIds(self.writer.redactor.salt())
+        origin = Origin(name=name, key=key, reader=reader, row_ids=row_ids)
         written: list[BatchRecord] = []
         for batch in raw_batches(chunks):
             for record, rows in self.writer.write(batch, origin):

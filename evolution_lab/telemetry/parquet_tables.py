@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 import polars as pl
 import pyarrow as pa
@@ -37,6 +39,12 @@ class ParquetReader:
             MappingError: The table lacks a mapped column, or its names do not say their roles.
             TimeZoneRequiredError: A time carries no zone and the options name none.
         """
+        if not stream.seekable():  # Parquet begins at its end: unpack compressed files first.
+            with tempfile.TemporaryFile() as unpacked:
+                shutil.copyfileobj(stream, unpacked)
+                unpacked.seek(0)
+                yield from self.read(cast("BinaryIO", unpacked), options)
+            return
         try:
             file = pq.ParquetFile(stream)
             columns = file.schema_arrow.names

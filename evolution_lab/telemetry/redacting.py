@@ -30,6 +30,10 @@ class RowRedactor:
     allowed: Collection[str]
     dropped: Counter[str] = field(default_factory=Counter)
 
+    def salt(self) -> bytes:
+        """Return a key derived from the lab's key, for hashes of lines."""
+        return self.redactor.pseudonym("salt", "row ids").encode()[:64]
+
     def rows(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Redact the columns that strangers fill.
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import polars as pl
 
-from evolution_lab.display import ResultMixin
+from evolution_lab.display import ResultMixin, strip_controls
 
 LandingStatus = Literal["landed", "already landed", "empty", "skipped"]
 
@@ -164,7 +164,8 @@ class LandingReport(ResultMixin):
                 f"Attributes not on the allow-list were only counted: {names}"
                 + (f" and {more} more names." if more > 0 else ".")
             )
-        return tuple(found)
+        # Reasons and names quote what strangers wrote.
+        return tuple(strip_controls(note) for note in found)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return one dict an input."""

@@ -136,7 +136,7 @@ class SourceStream(io.RawIOBase):
             inner = decompressor.stream_reader(
                 cast("IO[bytes]", plain), read_across_frames=True, closefd=False
             )
-        self._inner = inner
+        self._inner: Any = inner
 
 
 class _Limited(io.RawIOBase):

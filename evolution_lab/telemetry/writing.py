@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 
@@ -97,7 +97,7 @@ class Origin:
     name: str
     key: str
     reader: str
-    row_ids: RowIds = field(default_factory=RowIds)
+    row_ids: RowIds
 
 
 @dataclass(frozen=True, kw_only=True)

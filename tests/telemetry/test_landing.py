@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -147,6 +149,10 @@ def test_compressed_and_truncated_files(lake, tmp_path, file):
     )
     assert land(lake, tmp_path / "a.csv.gz").rows_added == 100
     assert land(lake, tmp_path / "b.csv.zst").duplicates == 100
+    table().write_parquet(tmp_path / "d.parquet")
+    packed = tmp_path / "d.parquet.gz"
+    packed.write_bytes(gzip.compress((tmp_path / "d.parquet").read_bytes()))
+    assert land(lake, packed).duplicates == 100
     broken = tmp_path / "c.csv.gz"
     broken.write_bytes(gzip.compress(plain, mtime=1)[:-40])
     report = land(Lake(tmp_path / "other"), broken)
@@ -339,3 +345,37 @@ def test_a_report_for_people_and_for_programs(lake, tmp_path, file):
     assert "notes.md" in str(report)
     assert report.to_polars().height == 2
     assert "<table>" in report._repr_html_()
+
+
+def test_a_damaged_parquet_file_is_quarantined(lake, tmp_path):
+    path = tmp_path / "cut.parquet"
+    table().write_parquet(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    report = land(lake, path)
+    assert (report.rows_added, report.rows_quarantined) == (0, 1)
+    assert "cannot be read as Parquet" in next(iter(report.quarantined))
+
+
+def test_rows_without_ids_give_away_nothing_by_their_row_id(tmp_path):
+    frame = table(rows=1, actor=["ann"]).drop("trace_id", "span_id")
+    ids = []
+    for name in ("a", "b"):
+        lake = Lake(tmp_path / name)
+        land(lake, frame)
+        ids.append(rows(lake)["row_id"][0])
+    assert ids[0] != ids[1], "another lab, another key, another id"
+
+
+def test_two_processes_that_land_the_same_file_land_it_once(lake, tmp_path):
+    path = tmp_path / "log.csv"
+    table(rows=3000).drop("trace_id", "span_id").write_csv(path)
+    program = (
+        "import sys; from pathlib import Path; from evolution_lab.telemetry import Lake, land;"
+        "print(land(Lake(Path(sys.argv[1])), sys.argv[2]).rows_added)"
+    )
+    command = [sys.executable, "-c", program, str(lake.data_dir), str(path)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    added = [int(process.communicate()[0]) for process in running]
+    assert sum(added) == 3000
+    assert rows(lake)["row_id"].is_unique().all()
+    assert rows(lake).height == 3000
