@@ -101,11 +101,11 @@ class SourceStream(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Move to a position of a plain file."""
-        return self._inner.seek(offset, whence)
+        return int(self._inner.seek(offset, whence))
 
     def tell(self) -> int:
         """Return the position in the decompressed content."""
-        return self._inner.tell()
+        return int(self._inner.tell())
 
     def readinto(self, buffer: Any, /) -> int:
         """Read into a buffer; 0 at the end and from the first damaged byte on."""
