@@ -1,0 +1,69 @@
+"""Paths without a route become templates, so that a million ids are one operation."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+LONGEST_PATH: Final = 200
+_MOST_SEGMENTS: Final = 20
+_ID: Final = "{id}"
+_DATE: Final = "{date}"
+
+_DATES = re.compile(r"^\d{4}[-_]?\d{2}[-_]?\d{2}(?:[T ]?[\d:.]+(?:Z|[+-]\d\d:?\d\d)?)?$")
+_UUID = re.compile(r"^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$", re.IGNORECASE)
+_NUMBER = re.compile(r"^[+-]?\d+(?:[.,]\d+)*$")
+_HEX = re.compile(r"^(?=.*\d)[0-9a-f]{6,}$", re.IGNORECASE)
+_PREFIXED = re.compile(r"^[A-Za-z]{1,12}[-_](?=\w*\d)[\w-]{3,}$")
+_WORD = re.compile(r"^[A-Za-z][A-Za-z_.-]*$")
+_VERSION = re.compile(r"^v\d{1,3}(?:\.\d{1,3})?$", re.IGNORECASE)
+_SHORT_MIXED = re.compile(r"^[A-Za-z][\w.-]*$")
+_LONGEST_NAME: Final = 40
+_MOST_DIGITS: Final = 2
+
+
+@lru_cache(maxsize=65536)
+def template_path(path: str) -> str:
+    """Return a path with everything that names one thing replaced by a placeholder.
+
+    Numbers, uuids, hexadecimal and prefixed ids, e-mail addresses, tokens and anything else that is
+    not plainly a word become ``{id}``, dates ``{date}``. Query and fragment are dropped. Percent
+    escapes are decoded before looking, so that nothing personal hides behind them.
+
+    Examples:
+        >>> template_path("/users/123/orders/9f1c44aa?page=2")
+        '/users/{id}/orders/{id}'
+        >>> template_path("/v1/reports/2025-03-04/summary"), template_path("/u/ann%40example.com")
+        ('/v1/reports/{date}/summary', '/u/{id}')
+    """
+    try:
+        bare = urlsplit(path).path if "://" in path[:16] else re.split(r"[?#]", path, maxsplit=1)[0]
+    except ValueError:
+        bare = "/"
+    segments = [_segment(segment) for segment in bare.split("/")[: _MOST_SEGMENTS + 1]]
+    template = "/".join(segments)
+    if not template.startswith("/"):
+        template = f"/{template}"
+    if len(template) > LONGEST_PATH:
+        template = template[:LONGEST_PATH].rpartition("/")[0] + "/…"
+    return template
+
+
+def _segment(segment: str) -> str:
+    text = unquote(segment, errors="replace")
+    if not text or text in {".", ".."}:
+        return text
+    if _DATES.match(text):
+        return _DATE
+    if _VERSION.match(text):
+        return text
+    if _NUMBER.match(text) or _UUID.match(text) or _HEX.match(text) or _PREFIXED.match(text):
+        return _ID
+    if len(text) <= _LONGEST_NAME and _WORD.match(text):
+        return text
+    digits = sum(character.isdigit() for character in text)
+    if len(text) <= _LONGEST_NAME // 2 and digits <= _MOST_DIGITS and _SHORT_MIXED.match(text):
+        return text
+    return _ID
