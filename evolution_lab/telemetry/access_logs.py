@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -22,7 +21,15 @@ from urllib.parse import urlsplit
 import polars as pl
 
 from evolution_lab.telemetry.naming import template_path
-from evolution_lab.telemetry.reading import RAW_SCHEMA, Chunk, ReadOptions, Reject, read_lines
+from evolution_lab.telemetry.reading import (
+    LONGEST_LINE,
+    RAW_SCHEMA,
+    Chunk,
+    OversizedLine,
+    ReadOptions,
+    Reject,
+    read_lines,
+)
 
 _CHUNK_ROWS: Final = 50_000
 _EXCERPT: Final = 1000
@@ -36,7 +43,6 @@ _REST_TOKEN: Final = re.compile(r"^(?:(?:rt|request_time|duration)=)?\"?(\d+(?:\
 _REQUEST: Final = re.compile(r"^(?P<method>[A-Z][A-Z-]{0,19}) (?P<target>\S+)(?: HTTP/[\d.]+)?$")
 
 
-@dataclass(frozen=True)
 class AccessLogReader:
     """Access logs of nginx and Apache: one request a line, served by this server.
 
@@ -97,6 +103,8 @@ def _row(number: int, line: bytes, service: str | None) -> tuple[Any, ...]:
     Raises:
         ValueError: With the reason as a sentence.
     """
+    if isinstance(line, OversizedLine):
+        raise ValueError(f"The line is longer than {LONGEST_LINE:,} bytes.")
     match = _LINE.match(line.decode("utf-8", "replace"))
     if match is None:
         raise ValueError("The line is not in the combined log format.")

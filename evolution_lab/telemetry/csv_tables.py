@@ -17,19 +17,17 @@ from typing import BinaryIO, Final, Literal
 
 import polars as pl
 
-from evolution_lab.telemetry.reading import Chunk, ReadOptions, Reject
+from evolution_lab.telemetry.reading import LONGEST_LINE, Chunk, ReadOptions, Reject
 from evolution_lab.telemetry.tables import read_rows, table_mapping
 
 SEPARATORS: Final = ",\t;|"
 _SUFFIXES: Final = (".csv", ".tsv", ".tab", ".psv")
 _BOM: Final = b"\xef\xbb\xbf"
 _BLOCK: Final = 4 * 1024 * 1024
-_LONGEST_RECORD: Final = 10_000_000
 _MOST_LINES_OF_A_RECORD: Final = 1000
 _EXCERPT: Final = 1000
 
 
-@dataclass(frozen=True)
 class CsvReader:
     """Tables of text with one header line; separator ``,``, tab, ``;`` or ``|``.
 
@@ -140,7 +138,7 @@ def _blocks(stream: BinaryIO) -> Iterator[_Block]:
                 continue
             data, skipping, line = data[end + 1 :], False, line + 1
         end = data.find(b"\n", len(rest))
-        if rest and end > _LONGEST_RECORD:
+        if rest and end > LONGEST_LINE:
             yield _Block(data[:_EXCERPT], line, final=False, too_long=True)
             data, line = data[end + 1 :], line + 1
         cut = data.rfind(b"\n") + 1
@@ -148,7 +146,7 @@ def _blocks(stream: BinaryIO) -> Iterator[_Block]:
             yield _Block(data[:cut], line, final=False)
             line += data.count(b"\n", 0, cut)
         rest = data[cut:]
-        if len(rest) > _LONGEST_RECORD:
+        if len(rest) > LONGEST_LINE:
             yield _Block(rest[:_EXCERPT], line, final=False, too_long=True)
             rest, skipping = b"", True
 
@@ -183,7 +181,7 @@ class _RecordParser:
 
     def parse(self, block: _Block) -> _Records:
         if block.too_long:
-            reason = f"The line is longer than {_LONGEST_RECORD:,} bytes."
+            reason = f"The line is longer than {LONGEST_LINE:,} bytes."
             excerpt = (self.rest + block.content)[:_EXCERPT].decode("utf-8", "replace")
             self.rest = b""
             return self._records([], [], [Reject(block.line, reason, excerpt)])

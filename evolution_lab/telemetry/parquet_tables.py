@@ -21,7 +21,6 @@ _MAGIC: Final = b"PAR1"
 _SLICE: Final = 50_000
 
 
-@dataclass(frozen=True)
 class ParquetReader:
     """Parquet tables of any columns; "lines" are row numbers, counted from 1."""
 

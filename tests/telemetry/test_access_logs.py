@@ -87,3 +87,9 @@ def test_recognition():
     assert recognises(line(time="").encode(), "access.log")
     assert not recognises(b'{"resourceSpans": []}\n', "access.log")
     assert not recognises(b"a,b,c\n1,2,3\n", "t.csv")
+
+
+def test_a_line_of_more_than_ten_megabytes_is_refused_alone():
+    rows, rejects, _ = read(line(), line(request="GET /" + "a" * 11_000_000), line())
+    assert [row["line"] for row in rows] == [1, 3]
+    assert rejects == [(2, "The line is longer than 10,000,000 bytes.")]
