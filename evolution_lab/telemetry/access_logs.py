@@ -69,6 +69,10 @@ class AccessLogReader:
             if not complete:
                 waiting = 1
                 continue
+            if isinstance(line, OversizedLine):
+                reason = f"The line is longer than {LONGEST_LINE:,} bytes."
+                rejects.append(Reject(number, reason, line.decode()))
+                continue
             if not line.strip():
                 continue
             try:
@@ -103,8 +107,6 @@ def _row(number: int, line: bytes, service: str | None) -> tuple[Any, ...]:
     Raises:
         ValueError: With the reason as a sentence.
     """
-    if isinstance(line, OversizedLine):
-        raise ValueError(f"The line is longer than {LONGEST_LINE:,} bytes.")
     match = _LINE.match(line.decode("utf-8", "replace"))
     if match is None:
         raise ValueError("The line is not in the combined log format.")

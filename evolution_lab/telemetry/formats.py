@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Final
+from typing import Final, cast
 
 from evolution_lab.errors import UnknownFormatError, did_you_mean
 from evolution_lab.telemetry.access_logs import AccessLogReader
@@ -37,14 +37,14 @@ def readers() -> tuple[Reader, ...]:
                 f"the reader {point.name!r} ({point.value}) cannot be loaded: {error}. "
                 "Repair or uninstall the package that brings it."
             ) from error
-    own: tuple[Reader, ...] = (
+    own = (
         ParquetReader(),
         OtlpJsonReader(),
         AccessLogReader(),
         CsvReader(),
         OtlpProtobufReader(),
     )
-    return (*added, *own)
+    return cast("tuple[Reader, ...]", (*added, *own))
 
 
 def reader_named(name: str) -> Reader:

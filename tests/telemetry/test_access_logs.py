@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 from datetime import UTC, datetime
 
-from evolution_lab.telemetry.reading import ReadOptions
-
 from evolution_lab.config import EvolutionConfig
 from evolution_lab.telemetry.access_logs import AccessLogReader
+from evolution_lab.telemetry.reading import ReadOptions
 
 HEAD = '203.0.113.7 - ann [10/Oct/2026:13:55:36 +0200] "{}" {} 612 "-" "curl/8 \\"x\\""'
 
