@@ -77,7 +77,7 @@ class Lab:
         *,
         config: str | Path | EvolutionConfig | None = None,
         reports: str | Path = "reports",
-        **settings: object,
+        **settings: Any,
     ) -> None:
         self.data = Path(data)
         self.reports = Path(reports)
@@ -356,7 +356,7 @@ class Lab:
         for name, table in self._state_tables().items():
             connection.register(name, table)
         try:
-            return connection.sql(query).pl()
+            return pl.DataFrame(connection.sql(query).to_arrow_table())
         except duckdb.Error as error:
             raise InputError(f"the query cannot be answered: {error}") from None
         finally:

@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001 (typer's callback form)
+def _version(asked: bool) -> None:
     if asked:
         typer.echo(__version__)
         raise typer.Exit

@@ -196,8 +196,10 @@ def _print_one(suggestion: SpecSuggestion, *, as_json: bool) -> None:
         "",
         suggestion.proposal.rationale,
         "",
-        f"priority {suggestion.priority}, risk {format_value(suggestion.risk)}, "
-        f"confidence {format_value(suggestion.confidence)}, change type {suggestion.proposal.change_type}",
+        (
+            f"priority {suggestion.priority}, risk {format_value(suggestion.risk)}, "
+            f"confidence {format_value(suggestion.confidence)}, change type {suggestion.proposal.change_type}"
+        ),
         *(f"- {item.description}" for item in suggestion.evidence),
         *(
             f"{decision.decided_at:%Y-%m-%d %H:%M} {decision.reviewer}: {decision.status}"

@@ -39,6 +39,11 @@ class ReportFiles(ResultMixin):
     markdown: Path
     json: Path
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files written."""
+        return (self.html, self.markdown, self.json)
+
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return one row a file: ``format``, ``path`` and ``bytes``."""
         return [

@@ -117,19 +117,19 @@ def _carrier(calls: pl.DataFrame, column: str) -> dict[str, Any] | None:
     )
     if not 2 <= table.height <= _MOST_VALUES:
         return None
-    overall = table["hit_before"].sum() / max(table["before"].sum(), 1)
+    overall = int(table["hit_before"].sum()) / max(int(table["before"].sum()), 1)
     usual = (
         pl.when(pl.col("before") > 0)
         .then(pl.col("hit_before") / pl.col("before"))
         .otherwise(overall)
     )
     table = table.with_columns(excess=pl.col("hit") - pl.col("calls") * usual)
-    total = table["excess"].sum()
+    total = float(table["excess"].sum())
     top = table.sort("excess", column, descending=[True, False]).row(0, named=True)
     if total <= 0 or top["excess"] < CARRIED * total or top["calls"] == 0:
         return None
     others = table.filter(pl.col(column) != top[column])
-    other_calls, other_hits = others["calls"].sum(), others["hit"].sum()
+    other_calls, other_hits = int(others["calls"].sum()), int(others["hit"].sum())
     if other_calls == 0:
         return None
     p_value = fisher_exact(

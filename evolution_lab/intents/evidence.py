@@ -42,7 +42,9 @@ UNITS: Final[Mapping[str, str]] = {
 class Detector(Protocol):
     """A function from windows to evidence, with a name that signals and ids carry."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The detector's name, unique among those that run together."""
 
     def __call__(self, view: DetectionView) -> pl.DataFrame:
         """Return an ``EVIDENCE`` frame: one row an operation and window that could be judged."""

@@ -84,7 +84,7 @@ class Exceedances:
                 o, b, c = recent[horizon]
                 observed[row] = np.bincount(o, c * (b - self._first > threshold[o]), operations)
                 share[row] = (above + _PSEUDO) / (baseline + 2 * _PSEUDO)
-        n = np.stack([trials[h] for _, h in CHANNELS])
+        n = np.stack([trials[h] for _, h in CHANNELS]).astype(np.float64)
         correlation = self._memory.correlation(share, per_window)
         dispersion = predictive_correlation(correlation, per_window, baseline)
         ready = (
@@ -123,7 +123,8 @@ class Exceedances:
         """Return the histogram of the last windows of one operation, on the baseline's bins."""
         o, b, c = self._recent(t, horizon)
         mine = o == operation
-        return np.bincount(b[mine] - self._first, c[mine], self.histogram.shape[1])
+        counts = np.bincount(b[mine] - self._first, c[mine], self.histogram.shape[1])
+        return counts.astype(np.float64)
 
 
 class _Describing(Exceedances):

@@ -83,12 +83,11 @@ def read_snapshots(data_dir: Path) -> pl.DataFrame:
     """Return all snapshots, oldest first; ``payload`` is the signal as JSON."""
     with open_state(data_dir) as state:
         state.execute(_TABLE)
-        return (
-            state.execute(
-                "SELECT id, digest, service, operation_name, operation_version, confidence, "
-                "payload::VARCHAR AS payload, epoch_us(detected_at) AS detected_at "
-                "FROM intent_snapshots ORDER BY detected_at, id, digest"
-            )
-            .pl()
-            .with_columns(pl.from_epoch("detected_at", "us").dt.replace_time_zone("UTC"))
-        )
+        rows = state.execute(
+            "SELECT id, digest, service, operation_name, operation_version, confidence, "
+            "payload::VARCHAR AS payload, epoch_us(detected_at) AS detected_at "
+            "FROM intent_snapshots ORDER BY detected_at, id, digest"
+        ).to_arrow_table()
+    return pl.DataFrame(rows).with_columns(
+        pl.from_epoch("detected_at", "us").dt.replace_time_zone("UTC")
+    )

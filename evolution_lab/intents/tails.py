@@ -55,7 +55,8 @@ def beta_binomial_upper(x: Floats, n: Floats, share: Floats, correlation: Floats
     exact = surprising & ~large
     if exact.any():
         result[exact] = _upper_sum(x[exact], n[exact], a[exact], b[exact])
-    return np.clip(result, _SMALLEST, 1.0)
+    clipped: Floats = np.clip(result, _SMALLEST, 1.0)
+    return clipped
 
 
 def _upper_sum(x: Floats, n: Floats, a: Floats, b: Floats) -> Floats:
@@ -76,7 +77,8 @@ def _upper_sum(x: Floats, n: Floats, a: Floats, b: Floats) -> Floats:
         ratio_sum += term
         if np.all(term <= 1e-14 * ratio_sum):
             break
-    return np.exp(np.maximum(log_term + np.log(ratio_sum), np.log(_SMALLEST)))
+    total: Floats = np.exp(np.maximum(log_term + np.log(ratio_sum), np.log(_SMALLEST)))
+    return total
 
 
 def negative_binomial_lower(x: Floats, mean: Floats, dispersion: Floats) -> Floats:
@@ -90,13 +92,15 @@ def negative_binomial_lower(x: Floats, mean: Floats, dispersion: Floats) -> Floa
     """
     size = 1.0 / dispersion
     probability = betainc(size, x + 1.0, size / (size + mean))
-    return np.clip(probability, _SMALLEST, 1.0)
+    result: Floats = np.clip(probability, _SMALLEST, 1.0)
+    return result
 
 
 def cauchy_terms(p_values: Floats) -> Floats:
     """Return ``tan((0.5 - p) * pi)``, the terms of the Cauchy combination, without overflow."""
     p = np.clip(p_values, _SMALLEST, 0.999)
-    return np.where(p < 1e-9, 1.0 / (np.pi * p), np.tan((0.5 - p) * np.pi))
+    terms: Floats = np.where(p < 1e-9, 1.0 / (np.pi * p), np.tan((0.5 - p) * np.pi))
+    return terms
 
 
 def cauchy_tail(statistic: float) -> float:
@@ -131,4 +135,5 @@ def intra_window_correlation(
         prior_pairs: Weight of the prior, in pairs.
     """
     estimate = (squared - trials + prior * prior_pairs) / np.maximum(pairs + prior_pairs, 1e-12)
-    return np.clip(estimate, 1e-3, 0.5)
+    result: Floats = np.clip(estimate, 1e-3, 0.5)
+    return result

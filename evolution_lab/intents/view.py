@@ -95,8 +95,9 @@ def detection_view(windows: pl.DataFrame, *, as_of: datetime | None = None) -> D
         .sort("service", "operation_key", nulls_last=False)
         .with_row_index("family")
     )
-    first, last = closed["window_start"].min(), closed["window_start"].max()
-    starts = pl.datetime_range(first, last, window, eager=True, time_zone="UTC", time_unit="us")
+    began = closed["window_start"].sort()
+    first: datetime = began[0]
+    starts = [first + window * t for t in range((began[-1] - first) // window + 1)]
     grid = closed.join(families, on=["service", "operation_key"], nulls_equal=True).with_columns(
         t=(pl.col("window_start") - first).dt.total_microseconds()
         // (window // timedelta(microseconds=1))

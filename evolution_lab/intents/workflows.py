@@ -26,7 +26,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -96,14 +96,12 @@ def find_workflows(
         if a in operations and b in operations
     }
     found: list[Workflow] = []
-    for basis in ("session", "trace"):
+    bases: tuple[Literal["session", "trace"], ...] = ("session", "trace")
+    for basis in bases:
         own = _collapsed(sequences.filter(pl.col("basis") == basis), codes)
         if len(own):
             chains = _significant(own, len(names), min_length=min_length, calls=calls)
-            found += [
-                _workflow(own, chain, numbers, names, cast("Literal['trace', 'session']", basis))
-                for chain, numbers in chains
-            ]
+            found += [_workflow(own, chain, numbers, names, basis) for chain, numbers in chains]
     return tuple(sorted(found, key=lambda w: (w.p_value, -w.support, w.id)))
 
 

@@ -7,7 +7,6 @@ records give equal bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Final, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter
@@ -19,9 +18,13 @@ CAMEL_CASE: Final[ConfigDict] = ConfigDict(alias_generator=to_camel, populate_by
 """Set as ``__pydantic_config__`` of every record."""
 
 
-@cache
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+
+
 def _adapter(record_type: type[T]) -> TypeAdapter[T]:
-    return TypeAdapter(record_type)
+    if record_type not in _ADAPTERS:
+        _ADAPTERS[record_type] = TypeAdapter(record_type)
+    return _ADAPTERS[record_type]
 
 
 def to_json(record: object, *, indent: int | None = None) -> bytes:

@@ -85,7 +85,9 @@ class Chunk:
 class Reader(Protocol):
     """Reads one format."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The format's name, as ``--format`` takes it."""
 
     def recognises(self, head: bytes, file_name: str) -> bool:
         """Say whether a file is of this format.
