@@ -82,9 +82,10 @@ def read_windows(
     """
     table = source if isinstance(source, pl.DataFrame) else _read(Path(source))
     roles = column_roles(mapping, table.columns)
+    expressions = _expressions(table, roles)
     try:
-        frame = table.select(**_expressions(table, roles))
-    except (pl.exceptions.PolarsError, ValueError) as error:
+        frame = table.select(**expressions)
+    except pl.exceptions.PolarsError as error:
         raise InputError(f"the windows cannot be read: {error}") from None
     if frame["calls"].null_count():
         raise FrameContractError(
