@@ -136,8 +136,9 @@ def report_content(
         for signal_id in suggestion.signal_ids:
             answers.setdefault(signal_id, []).append(suggestion.id)
     contents: dict[str, SignalContent] = {}
+    concerned = _concerned(windows, detection.signals)
     for number, signal in enumerate(detection.signals, start=1):
-        series = signal_series(signal, windows)
+        series = signal_series(signal, concerned)
         contents[signal.id] = SignalContent(
             signal=signal,
             series=series,
@@ -166,6 +167,21 @@ def report_content(
         },
         provenance=provenance,
     )
+
+
+def _concerned(windows: pl.DataFrame, signals: Sequence[IntentSignal]) -> pl.DataFrame:
+    """Return the windows of operations with signals: few of a large lab's."""
+    names = sorted({(s.operation.service or "", s.operation.key) for s in signals})
+    # A frame holds no lone surrogates; a name that does is in none.
+    names = [name for name in names if all(_is_unicode(part) for part in name)]
+    keys = pl.DataFrame(
+        names, schema={"service": pl.String, "operation_key": pl.String}, orient="row"
+    ).with_columns(pl.col("service").replace("", None))
+    return windows.join(keys, on=["service", "operation_key"], how="semi", nulls_equal=True)
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _incidents(

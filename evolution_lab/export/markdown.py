@@ -6,6 +6,7 @@ them. Long parts stand in ``<details>``, which GitHub and GitLab fold.
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -204,14 +205,17 @@ def _again(content: ReportContent) -> str:
 def _text(text: str) -> str:
     r"""Return text as Markdown shows it: escaped, on one line, without mentions and bare links.
 
+    Forges look for ``@name``, ``#123`` and addresses after Markdown is rendered, where a backslash
+    no longer helps; a space of no width does.
+
     Examples:
         >>> _text("ask @everyone at https://x.test")
         'ask @\u200beveryone at https:\u200b//x.test'
     """
     if len(text) > _LONGEST_TEXT:
         text = text[: _LONGEST_TEXT - 1] + "…"
-    escaped = escape_markdown(text)
-    escaped = re.sub(r"@(?=\w)", "@\u200b", escaped)
+    escaped = escape_markdown(text).replace("&", r"\&")
+    escaped = re.sub(r"[@#](?=\w)", lambda m: f"{m[0]}\u200b", escaped)
     return re.sub(r":(?=//)|(?i:(?<=www))(?=\.)", lambda m: f"{m[0]}\u200b", escaped)
 
 
@@ -230,7 +234,9 @@ def _fenced(text: str, language: str) -> str:
 
 
 def _folded(title: str, body: str) -> str:
-    return f"<details><summary>{_text(title)}</summary>\n\n{body}\n\n</details>" if body else ""
+    return (
+        f"<details><summary>{html.escape(title)}</summary>\n\n{body}\n\n</details>" if body else ""
+    )
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 WIDTH: Final = 160
 HEIGHT: Final = 28
 _MARGIN: Final = 2.0
-_MOST_POINTS: Final = 96
+_MOST_POINTS: Final = 80
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _MOST_BLOCKS: Final = 32
 
@@ -20,7 +20,7 @@ def sparkline_svg(
 ) -> str:
     """Return an inline SVG line of the values, from 0 to their highest.
 
-    Colours are the CSS classes ``spark-line`` and ``spark-mark``; gaps stay gaps. Of more than 96
+    Colours are the CSS classes ``spark-line`` and ``spark-mark``; gaps stay gaps. Of more than 80
     values each point is the highest of its share, so that no spike is lost.
 
     Args:
@@ -29,35 +29,31 @@ def sparkline_svg(
         label: What a screen reader says; characters with a meaning in XML are escaped.
 
     Examples:
-        >>> sparkline_svg([1, 2], label="<p95>")[:64]
-        '<svg class="spark" viewBox="0 0 160 28" width="160" height="28" '
+        >>> sparkline_svg([1, 2], label="<p95>")[:67]
+        '<svg class="spark" viewBox="-0.5 0 2 28" width="160" height="28" pr'
     """
-    count = len(values)
-    values = _highest(values, _MOST_POINTS)
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    top = max(known, default=0.0) or 1.0
-    step = WIDTH / max(len(values), 1)
+    points = _highest(values, _MOST_POINTS)
+    top = max((value for value in points if value is not None), default=0.0) or 1.0
     parts = []
     if marked is not None and values:
         first, last = marked
-        width = max((last - first + 1) * WIDTH / count, 1.5)
+        scale = len(points) / len(values)
+        width = max((last - first + 1) * scale, len(points) / WIDTH)
         parts.append(
-            f'<rect class="spark-mark" x="{first * WIDTH / count:.1f}" y="0" '
-            f'width="{width:.1f}" height="{HEIGHT}"/>'
+            f'<rect class="spark-mark" x="{first * scale - 0.5:.2f}" y="0" '
+            f'width="{width:.2f}" height="{HEIGHT}"/>'
         )
     path, pen_down = [], False
-    for position, value in enumerate(values):
-        if value is None or not math.isfinite(value):
-            pen_down = False
-            continue
-        x = (position + 0.5) * step
-        y = HEIGHT - _MARGIN - max(value, 0.0) / top * (HEIGHT - 2 * _MARGIN)
-        path.append(f"{'L' if pen_down else 'M'}{x:.1f} {y:.1f}")
-        pen_down = True
+    for x, value in enumerate(points):
+        if value is not None:
+            y = HEIGHT - _MARGIN - max(value, 0.0) / top * (HEIGHT - 2 * _MARGIN)
+            path.append(f"{'L' if pen_down else 'M'}{x} {y:.1f}")
+        pen_down = value is not None
     parts.append(f'<path class="spark-line" d="{"".join(path)}"/>')
     return (
-        f'<svg class="spark" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-        f'role="img" aria-label="{_attribute(label)}">{"".join(parts)}</svg>'
+        f'<svg class="spark" viewBox="-0.5 0 {max(len(points), 1)} {HEIGHT}" width="{WIDTH}" '
+        f'height="{HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{_attribute(label)}">{"".join(parts)}</svg>'
     )
 
 
