@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import duckdb
+import pytest
 
 from evolution_lab.export import facts
 from evolution_lab.export.series import signal_series
+
+DRAWN = {
+    "error-rate": "100 * errors / outcomes",
+    "client-error-rate": "100 * client_errors / calls",
+    "latency-tail": "p95_ns / 1e6",
+    "latency-median": "p50_ns / 1e6",
+    "throughput": "calls",
+}
 
 
 def test_effects_are_told_in_the_scale_of_their_unit(scene):
@@ -40,6 +49,8 @@ def test_the_query_gives_the_drawn_windows_again(scene):
             rows = connection.sql(query).pl()
             assert tuple(rows["calls"].to_list()) == series.calls
             assert rows["window_start"][0] == series.start
+            drawn = connection.sql(f"SELECT {DRAWN[series.metric]} AS y FROM ({query})").pl()["y"]
+            assert drawn.to_list() == pytest.approx(series.lines[0].values, rel=1e-5)
 
 
 def test_a_name_from_traffic_is_never_part_of_a_query(scene):
