@@ -1,90 +1,121 @@
-"""One key per lab, and pseudonyms made with it: equal stays equal, and nobody can go back."""
+"""The lab's key, and names that only this lab can tell from a value."""
 
 from __future__ import annotations
 
-import hashlib
 import os
+import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
-from evolution_lab.errors import ConfigError, LakeError
+from evolution_lab.errors import ConfigError, CorruptFileError
 
 KEY_FILE: Final = ".key"
 KEY_VARIABLE: Final = "EVOLUTION_LAB_KEY"
+_SHORTEST: Final = 16
 _KEY_BYTES: Final = 32
-_SHORTEST_KEY: Final = 16
-_DIGEST_BYTES: Final = 8
+_PSEUDONYM_BYTES: Final = 12  # 96 bits: two of 10^12 actors collide once in 10^5 labs.
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class LabKey:
-    """The secret that pseudonyms are made with; it never shows itself.
+    """One lab's key for every pseudonym: equal values stay equal, nobody else can compute them.
 
     Attributes:
-        secret: At most 64 bytes of key.
+        secret: 32 bytes. Never shown, never stored but in the key file.
+
+    Examples:
+        >>> key = LabKey(b"k" * 32)
+        >>> key.pseudonym("actor", "u-1") == key.pseudonym("actor", "u-1")
+        True
+        >>> key
+        LabKey()
     """
 
-    secret: bytes
+    secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.secret) != _KEY_BYTES:
+            raise ConfigError(f"a lab key of {len(self.secret)} bytes, must have {_KEY_BYTES}.")
 
     @classmethod
     def open(cls, data_dir: Path, *, environment: Mapping[str, str] | None = None) -> LabKey:
-        """Read the lab's key, or make one readable by its owner only.
+        """Return the key of a lab directory; create it (mode 0600) where there is none.
 
-        ``EVOLUTION_LAB_KEY`` wins over the file ``.key`` in the lab directory.
+        Several processes may open a new lab at once: all get the same key.
 
         Args:
-            data_dir: The lab directory; created where it is missing.
-            environment: ``os.environ`` unless given.
+            data_dir: The lab directory; created if absent.
+            environment: ``os.environ`` unless given; ``EVOLUTION_LAB_KEY`` wins over the file.
 
         Raises:
-            ConfigError: The variable holds fewer than 16 characters.
-            LakeError: The file cannot be read, written, or is empty.
+            ConfigError: ``EVOLUTION_LAB_KEY`` is shorter than 16 characters.
+            CorruptFileError: The key file does not hold a key.
         """
-        environment = os.environ if environment is None else environment
-        given = environment.get(KEY_VARIABLE)
-        if given is not None:
-            if len(given) < _SHORTEST_KEY:
+        given = (os.environ if environment is None else environment).get(KEY_VARIABLE, "")
+        if given:
+            if len(given) < _SHORTEST:  # The value itself must not reach a message.
                 raise ConfigError(
-                    f"{KEY_VARIABLE} has {len(given)} characters, must have {_SHORTEST_KEY} or more."
+                    f"{KEY_VARIABLE} has {len(given)} characters, must have at least {_SHORTEST}."
                 )
-            return cls(hashlib.blake2b(given.encode(), digest_size=64).digest())
+            secret = given.encode("utf-8", "surrogateescape")
+            return cls(blake2b(secret, digest_size=_KEY_BYTES, person=b"lab key").digest())
         path = data_dir / KEY_FILE
-        try:
+        if not path.exists():
             data_dir.mkdir(parents=True, exist_ok=True)
-            _make(path)
-            text = path.read_text(encoding="ascii").strip()
-            secret = bytes.fromhex(text)
-        except (OSError, ValueError) as error:
-            raise LakeError(f"{path} cannot be used as the lab's key: {error}") from None
-        if len(secret) < _SHORTEST_KEY:
-            raise LakeError(f"{path} holds no key; restore it, or set {KEY_VARIABLE}.")
-        return cls(secret)
+            _create(path)
+        return cls(_read(path))
 
-    def digest(self, kind: str, value: str) -> str:
-        """Return 16 hexadecimal digits that stand for a value of a kind."""
-        person = hashlib.blake2b(kind.encode(), digest_size=16).digest()
-        data = value.encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(
-            data, key=self.secret, person=person, digest_size=_DIGEST_BYTES
-        ).hexdigest()
+    def pseudonym(self, kind: str, value: str) -> str:
+        """Return ``kind_`` and 24 hex digits: BLAKE2b keyed with the lab's key (RFC 7693).
+
+        The kind is part of what is hashed: an actor and a session of the same value differ.
+
+        Raises:
+            ValueError: ``kind`` is not a lower-case word.
+        """
+        if not _KIND.fullmatch(kind):
+            raise ValueError(f"kind == {kind!r}, must be a lower-case word.")
+        data = f"{kind}\x1f{value}".encode("utf-8", "surrogatepass")
+        digest = blake2b(data, digest_size=_PSEUDONYM_BYTES, key=self.secret, person=b"pseudonym")
+        return f"{kind}_{digest.hexdigest()}"
 
 
-def _make(path: Path) -> None:
-    """Write a new key unless there is one; of two processes that try at once one wins."""
-    if path.exists():
-        return
-    fresh = path.with_name(f"{KEY_FILE}.{secrets.token_hex(4)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(fresh, flags, 0o600), "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(_KEY_BYTES) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+def _read(path: Path) -> bytes:
     try:
-        os.link(fresh, path)
+        secret = bytes.fromhex(path.read_text(encoding="ascii"))
+    except ValueError:
+        secret = b""
+    if len(secret) != _KEY_BYTES:
+        raise CorruptFileError(
+            f"{path} must hold {2 * _KEY_BYTES} hex digits. Restore it: with another key, people "
+            "of earlier landings are not recognised again."
+        )
+    return secret
+
+
+def _create(path: Path) -> None:
+    """Publish a whole key file under its name, or leave the one that another process published."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
+    _write_new(draft, secrets.token_hex(_KEY_BYTES) + "\n")
+    try:
+        path.hardlink_to(draft)  # Unlike a rename, fails where the name is taken.
     except FileExistsError:
         pass
+    except OSError:  # A file system without hard links.
+        if not path.exists():
+            _write_new(path, draft.read_text(encoding="ascii"))
     finally:
-        fresh.unlink()
+        draft.unlink()
+
+
+def _write_new(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)

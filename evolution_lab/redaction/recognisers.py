@@ -1,30 +1,38 @@
-"""What personal data and secrets look like: one recogniser a kind, checked where a check exists.
+"""What personal data and secrets look like in text: typed recognisers with their validators.
 
-A recogniser has a cheap condition that most text fails (a digit, an ``@``), a pattern for candidates
-and, where the field has one, a validation: Luhn for cards, the ISO 13616 checksum for IBANs, the
-numbering plans of ``phonenumbers``, the address parser of the standard library.
+Each recogniser has a cheap test that most texts fail, a pattern that is linear in the text (every
+repetition is bounded) and, where the kind has one, a check (Luhn, ISO 7064, libphonenumber).
 """
 
 from __future__ import annotations
 
-import ipaddress
-import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
+
+from stdnum import iban, luhn
+from stdnum.us import itin, ssn
+
+from evolution_lab.redaction.phone_numbers import find_phones
+from evolution_lab.redaction.secret_shapes import (
+    find_assigned_secrets,
+    find_provider_secrets,
+    find_random_tokens,
+)
+
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something recognised in a text.
+    """Where something was found, and what; never the value itself.
 
     Attributes:
-        kind: ``email``, ``card``, ``iban``, ``phone``, ``ip``, ``secret``, ``token`` or ``url-user``.
-        start: Where it begins.
-        end: Where it ends.
+        kind: Name within the mask: email, phone, card, iban, ssn, ip, mac, birthday, secret.
+        start: First character.
+        end: One past the last character.
     """
 
     kind: str
@@ -34,183 +42,146 @@ class Finding:
 
 @dataclass(frozen=True)
 class Recogniser:
-    """Finds one kind of personal data or secret.
+    """One kind of data and how it is found.
 
     Attributes:
         kind: What it finds.
-        needs: Characters of which at least one occurs in every text that holds it.
-        pattern: Candidates; group ``value`` is what is masked, or the whole match.
-        valid: Tells true candidates from others.
+        find: Yields (start, end) of each place in a text.
+        in_names: Whether it also looks into names of operations, where a guess would do harm.
     """
 
     kind: str
-    needs: str
-    pattern: re.Pattern[str]
-    valid: Callable[[str], bool] = lambda _candidate: True
-
-    def find(self, text: str) -> Iterator[Finding]:
-        """Yield what is found, left to right."""
-        if not any(character in text for character in self.needs):
-            return
-        group = "value" if "value" in self.pattern.groupindex else 0
-        for match in self.pattern.finditer(text):
-            if self.valid(match[group]):
-                yield Finding(self.kind, match.start(group), match.end(group))
+    find: Callable[[str], Iterator[Span]]
+    in_names: bool
 
 
-SECRET_NAMES: Final = re.compile(
-    r"pass(?:word|wd|phrase|code)?$|^pwd$|secret|token|^auth(?:orization)?$|cookie|api[-_]?key"
-    r"|private[-_]?key|access[-_]?key|credential|^ssn$|signature|session[-_]?id|^otp$|^pin$|^cvv|^cvc",
-    re.IGNORECASE,
+_DIGIT = re.compile(r"\d")
+_EMAIL = re.compile(
+    r"[\w.!#$&'*+^`{|}~-]{1,64}(?:@|%40)(?:[^\W_][\w-]{0,62}\.){1,8}(?:xn--[\w-]{2,59}|[^\W\d_]{2,24})"
 )
-"""Names whose value is a secret whatever it looks like."""
-
-PERSONAL_NAMES: Final = re.compile(
-    r"e[-_]?mail|phone|mobile|^fax|iban|card[-_]?(?:number|no)|account[-_]?number|birth|^dob$"
-    r"|(?:first|last|full|sur|given|family|maiden|display)[-_]?name|^ip$|ip[-_]?addr|address|street"
-    r"|post(?:al)?[-_]?code|^zip|passport|tax[-_]?id|national[-_]?id|licen[cs]e[-_]?(?:no|number)",
-    re.IGNORECASE,
+_CARD = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w]|\.\d)")
+_CARD_ISSUERS = re.compile(
+    r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}"
+    r"|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11,16}|35\d{14}|6(?:011|4[4-9]\d|5\d\d)\d{12,15}"
+    r"|62\d{14,17}|(?:5018|5020|5038|5[678]\d\d|6304|67\d\d)\d{8,15}"
 )
-"""Names whose value is personal whatever it looks like."""
-
-_DIGITS: Final = "0123456789"
-_LONGEST_CANDIDATE: Final = 512
-_ENTROPY_BITS: Final = 3.5
-
-
-def _is_card(candidate: str) -> bool:
-    from stdnum import luhn
-
-    digits = re.sub(r"[ -]", "", candidate)
-    return 13 <= len(digits) <= 19 and len(set(digits)) > 1 and bool(luhn.is_valid(digits))
-
-
-def _is_iban(candidate: str) -> bool:
-    from stdnum import iban
-
-    return bool(iban.is_valid(candidate, check_country=False))
+_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]{1,4}){2,8}")
+_SSN = re.compile(r"(?<![\w.-])\d{3}([- ])\d{2}\1\d{4}(?![\w-])")
+_IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
+_IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{2,39}(?:\.\d{1,3}){0,3}(?![\w:])")
+_MAC = re.compile(
+    r"(?<![\w:-])(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![\w:-])"
+)
+_BIRTHDAY = re.compile(
+    r"(?i)\b(?:dob|d\.o\.b|born(?: on)?|birth[ _-]?da(?:y|te)|date[ _]of[ _]birth)\b[\"']?[^\w\n]{0,4}(?:is )?[\"']?"
+    r"(\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|\d{1,2}\.? [^\W\d_]{3,9} \d{4}|[^\W\d_]{3,9} \d{1,2}, \d{4})"
+)
 
 
-@lru_cache(maxsize=4096)
-def _is_phone(candidate: str) -> bool:
-    import phonenumbers
-
-    digits = sum(character.isdigit() for character in candidate)
-    if not 7 <= digits <= 15 or re.fullmatch(r"\d{4}-\d{2}-\d{2}.*", candidate.strip()):
-        return False
-    if candidate.lstrip().startswith(("+", "00")):
-        text = re.sub(r"^\s*00", "+", candidate)
-        try:
-            return phonenumbers.is_possible_number(phonenumbers.parse(text, None))
-        except phonenumbers.NumberParseException:
-            return False
-    # Without a country a number is one only in the form people write numbers in.
-    return bool(re.search(r"\(\d{2,5}\)|\d[-. ]\d{3}[-. ]\d{4}$", candidate))
+def _emails(text: str) -> Iterator[Span]:
+    if "@" in text or "%40" in text:
+        for match in _EMAIL.finditer(text):
+            yield match.span()
 
 
-def _is_address(candidate: str) -> bool:
-    try:
-        address = ipaddress.ip_address(candidate.strip("[]"))
-    except ValueError:
-        return False
-    return not (address.is_unspecified or address.is_loopback)
+def _cards(text: str) -> Iterator[Span]:
+    for match in _CARD.finditer(text):
+        digits = re.sub(r"[ -]", "", match[0])
+        if _CARD_ISSUERS.fullmatch(digits) and luhn.is_valid(digits):
+            yield match.span()
 
 
-def _is_random(candidate: str) -> bool:
-    """Say whether a long word is too irregular to be one: entropy, and both letters and digits."""
-    if len(candidate) > _LONGEST_CANDIDATE:
-        return True
-    counts = Counter(candidate)
-    size = len(candidate)
-    entropy = -sum(n / size * math.log2(n / size) for n in counts.values())
-    has_digit = any(character.isdigit() for character in candidate)
-    has_letter = any(character.isalpha() for character in candidate)
-    return entropy >= _ENTROPY_BITS and has_digit and has_letter and not _is_hash_like(candidate)
+def _ibans(text: str) -> Iterator[Span]:
+    for match in _IBAN.finditer(text):
+        # Words may follow within the pattern; the longest valid beginning is the number.
+        ends = [m.end() for m in re.finditer(r"[A-Za-z0-9]+", match[0])]
+        for end in sorted({*ends, len(match[0])}, reverse=True):
+            if iban.is_valid(match[0][:end], check_country=False):
+                yield match.start(), match.start() + end
+                break
 
 
-def _is_hash_like(candidate: str) -> bool:
-    """Say whether it is a uuid or a trace or span id: those name nobody."""
-    bare = candidate.replace("-", "")
-    return bool(re.fullmatch(r"[0-9a-fA-F]+", bare)) and len(bare) in {16, 32}
+def _ssns(text: str) -> Iterator[Span]:
+    for match in _SSN.finditer(text):
+        number = match[0].replace(" ", "-")
+        if ssn.is_valid(number) or itin.is_valid(number):
+            yield match.span()
+
+
+def _addresses(text: str) -> Iterator[Span]:
+    """Find IP addresses, but those that name no machine in particular (127.0.0.1, ::1, 0.0.0.0)."""
+    if "." in text:
+        for match in _IPV4.finditer(text):
+            try:
+                v4 = IPv4Address(match[0])
+            except AddressValueError:
+                continue
+            if not (v4.is_loopback or v4.is_unspecified):
+                yield match.span()
+    if text.count(":") > 1:
+        for match in _IPV6.finditer(text):
+            if match[0].count(":") < 2 or not _DIGIT.search(match[0]):
+                continue
+            try:
+                v6 = IPv6Address(match[0])
+            except AddressValueError:
+                continue
+            if not (v6.is_loopback or v6.is_unspecified):
+                yield match.span()
+
+
+def _macs(text: str) -> Iterator[Span]:
+    for match in _MAC.finditer(text):
+        yield match.span()
+
+
+def _birthdays(text: str) -> Iterator[Span]:
+    for match in _BIRTHDAY.finditer(text):
+        yield match.span(1)
+
+
+def _if_digits(find: Callable[[str], Iterator[Span]]) -> Callable[[str], Iterator[Span]]:
+    return lambda text: find(text) if _DIGIT.search(text) else iter(())
 
 
 RECOGNISERS: Final = (
-    Recogniser(
-        "secret",
-        "-",
-        re.compile(
-            r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL
-        ),
-    ),
-    Recogniser(
-        "secret",
-        "eE",
-        re.compile(r"\beyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?"),
-    ),
-    Recogniser(
-        "secret",
-        "bB",
-        re.compile(r"\b(?:bearer|basic)\s+(?P<value>[\w.~+/=-]{8,})", re.IGNORECASE),
-    ),
-    Recogniser(
-        "secret",
-        ":@",
-        re.compile(r"\b[a-z][a-z0-9+.-]*://(?P<value>[^/\s:@]*:[^/\s@]+)@", re.IGNORECASE),
-    ),
-    Recogniser(
-        "secret",
-        "_-AKS",
-        re.compile(
-            r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\b(?:sk|pk|rk)[-_](?:live|test|proj)?[-_]?[\w-]{16,}"
-            r"|\bgh[pousr]_\w{20,}|\bxox[abprs]-[\w-]{10,}|\bglpat-[\w-]{16,}|\bAIza[\w-]{30,}"
-        ),
-    ),
-    Recogniser(
-        "secret",
-        "=:",
-        re.compile(
-            r"\b[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api[-_]?key|authorization|cookie)"
-            r"[\w-]*[\"']?\s*[=:]\s*[\"']?(?P<value>[^\s\"',;&}]{3,})",
-            re.IGNORECASE,
-        ),
-    ),
-    Recogniser(
-        "email",
-        "@",
-        re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}(?:@|%40)[\w-]+(?:\.[\w-]+)+"),
-    ),
-    Recogniser("iban", _DIGITS, re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{2,4}){3,8}\b"), _is_iban),
-    Recogniser("card", _DIGITS, re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])"), _is_card),
-    Recogniser(
-        "ip",
-        ".:",
-        re.compile(
-            r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\d)"
-            r"|(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:])"
-        ),
-        _is_address,
-    ),
-    Recogniser(
-        "phone",
-        _DIGITS,
-        re.compile(r"(?<![\w.:/-])(?:\+|00)?\(?\d[\d ().-]{5,20}\d(?![\w:-])"),
-        _is_phone,
-    ),
-    Recogniser("token", _DIGITS, re.compile(r"\b[A-Za-z0-9_+/=-]{24,}"), _is_random),
+    Recogniser("secret", find_provider_secrets, in_names=True),
+    Recogniser("secret", find_assigned_secrets, in_names=True),
+    Recogniser("email", _emails, in_names=True),
+    Recogniser("iban", _if_digits(_ibans), in_names=True),
+    Recogniser("card", _if_digits(_cards), in_names=True),
+    Recogniser("ssn", _if_digits(_ssns), in_names=True),
+    Recogniser("ip", _if_digits(_addresses), in_names=True),
+    Recogniser("mac", _if_digits(_macs), in_names=True),
+    Recogniser("birthday", _if_digits(_birthdays), in_names=False),
+    Recogniser("phone", _if_digits(find_phones), in_names=False),
+    Recogniser("secret", find_random_tokens, in_names=False),
 )
-"""In the order in which they are asked; what one finds is hidden from the next."""
+"""In order of precedence: where two find overlapping places, the union gets the first one's kind."""
 
 
-def find_all(text: str) -> list[Finding]:
-    """Return everything recognised in a text, left to right, without overlaps.
+def find_all(text: str, *, names_only: bool = False) -> list[Finding]:
+    """Return what the recognisers find, in order of place, without overlaps.
+
+    Args:
+        text: Any text.
+        names_only: Leave out those that guess, as for names of operations.
 
     Examples:
-        >>> [f.kind for f in find_all("call +49 30 901820 or write to ann@example.com")]
-        ['phone', 'email']
+        >>> find_all("mail jane@example.org")
+        [Finding(kind='email', start=5, end=21)]
     """
-    found: list[Finding] = []
-    for recogniser in RECOGNISERS:
-        for finding in recogniser.find(text):
-            if all(finding.end <= other.start or finding.start >= other.end for other in found):
-                found.append(finding)
-    return sorted(found, key=lambda finding: finding.start)
+    spans = [
+        (start, end, rank)
+        for rank, recogniser in enumerate(RECOGNISERS)
+        if recogniser.in_names or not names_only
+        for start, end in recogniser.find(text)
+    ]
+    merged: list[tuple[int, int, int]] = []
+    for start, end, rank in sorted(spans):
+        if merged and start < merged[-1][1]:
+            first, last, best = merged[-1]
+            merged[-1] = (first, max(last, end), min(best, rank))
+        else:
+            merged.append((start, end, rank))
+    return [Finding(RECOGNISERS[rank].kind, start, end) for start, end, rank in merged]

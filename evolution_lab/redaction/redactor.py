@@ -1,8 +1,7 @@
-"""``Redactor``: masks what the recognisers find, and replaces people by pseudonyms."""
+"""Text and values without personal data and secrets."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -10,91 +9,159 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from evolution_lab.redaction.pseudonyms import LabKey
-from evolution_lab.redaction.recognisers import (
-    PERSONAL_NAMES,
-    SECRET_NAMES,
-    Finding,
-    find_all,
-)
+import orjson
 
-LONGEST_TEXT: Final = 4_000
-"""Characters of a text that are kept; the rest is cut off before anything is looked for."""
-_BRACED = re.compile(r"(\{[^{}]*\})")
+from evolution_lab.redaction.key_names import kind_of_name
+from evolution_lab.redaction.pseudonyms import LabKey
+from evolution_lab.redaction.recognisers import Finding, find_all
+
+_LONGEST_CACHED: Final = 2000
+_LONGEST_NAME: Final = 200
+_DEEPEST: Final = 32
+_MARGIN: Final = 512
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 
 
 @dataclass(frozen=True)
 class Redactor:
-    """Takes personal data and secrets out of text, names and attributes.
+    """Masks personal data and secrets; gives people keyed pseudonyms.
+
+    Equal input gives equal output, and masked text stays as it is when it is masked again.
 
     Attributes:
-        key: The lab's key.
+        key: The lab's key; pseudonyms depend on it, masks do not.
 
     Examples:
-        >>> redactor = Redactor(LabKey(bytes(32)))
-        >>> redactor.text("no account for ann@example.com, password=hunter2")
-        'no account for [email], password=[secret]'
-        >>> redactor.pseudonym("actor", "ann") == redactor.pseudonym("actor", "ann")
-        True
+        >>> redactor = Redactor(LabKey(b"k" * 32))
+        >>> redactor.text("no user jane@example.org at 203.0.113.7")
+        'no user [email] at [ip]'
+        >>> redactor.operation_key("GET /users/{id}")
+        'GET /users/{id}'
     """
 
     key: LabKey
 
-    def text(self, text: str) -> str:
-        """Return text with everything recognised masked by its kind, ``[email]``."""
-        return _masked(text[:LONGEST_TEXT])
-
     def find(self, text: str) -> list[Finding]:
-        """Return what is recognised in a text, left to right."""
+        """Return what would be masked in a text, in order of place, without overlaps."""
         return find_all(text)
 
-    def pseudonym(self, kind: str, value: str) -> str:
-        """Return a name that stands for a value: equal values have equal names within a lab."""
-        return f"{kind}_{self.key.digest(kind, value)}"
+    def text(self, text: str) -> str:
+        """Return a text with a mask such as ``[email]`` in place of each finding."""
+        return _masked(text) if len(text) <= _LONGEST_CACHED else _mask(text)
 
     def operation_key(self, key: str) -> str:
-        """Return an operation's name without personal data; placeholders (``{id}``) stay."""
-        parts = _BRACED.split(key)
-        return "".join(part if part.startswith("{") else _masked(part) for part in parts)
+        """Return the name of an operation without what is certainly personal or secret.
+
+        Recognisers that guess (telephone numbers, random tokens) are left out: a name made of
+        digits and long words is a name.
+        """
+        return _masked_name(key) if len(key) <= _LONGEST_CACHED else _mask(key, names_only=True)
+
+    def pseudonym(self, kind: str, value: str) -> str:
+        """Return a stable name for a person or session, such as ``actor_`` and 24 hex digits.
+
+        Raises:
+            ValueError: ``kind`` is not a lower-case word.
+        """
+        return self.key.pseudonym(kind, value)
 
     def attributes(
         self, attributes: Mapping[str, object], allowed: Collection[str]
     ) -> tuple[dict[str, str], Counter[str]]:
-        """Return the allow-listed attributes, masked, and how many others there were by name.
+        """Keep the attributes that are allowed, as redacted text, in order of their names.
 
-        A name that says secret or person (``password``, ``user.email``) masks its whole value.
+        A value whose name says what it is (``user.email``, ``api_key``) is masked whole. Lists and
+        objects are looked through and written as JSON. An attribute without value is left out.
+
+        Args:
+            attributes: Values by name, as JSON gives them.
+            allowed: Names that are kept.
+
+        Returns:
+            What is kept, and how often each other name was left out (names redacted, too).
+
+        Examples:
+            >>> redactor = Redactor(LabKey(b"k" * 32))
+            >>> redactor.attributes({"http.route": "/cart", "shoe.size": 42}, {"http.route"})
+            ({'http.route': '/cart'}, Counter({'shoe.size': 1}))
         """
         kept: dict[str, str] = {}
         dropped: Counter[str] = Counter()
-        for name, value in attributes.items():
+        for name, value in sorted(attributes.items()):
             if name not in allowed:
-                dropped[self.text(name)] += 1
-                continue
-            text = value if isinstance(value, str) else json.dumps(value, default=str)
-            last = name.rpartition(".")[2]
-            if SECRET_NAMES.search(last):
-                kept[name] = "[secret]"
-            elif PERSONAL_NAMES.search(last):
-                kept[name] = "[personal]"
-            else:
-                kept[name] = self.text(text)
+                dropped[self.text(name)[:_LONGEST_NAME]] += 1
+            elif value is not None:
+                kept[name] = self._attribute(name, value)
         return kept, dropped
 
-    def excerpt(self, content: str | bytes, limit: int = 200) -> str:
-        """Return the beginning of something that could not be read, masked, on one line.
+    def excerpt(self, raw: str | bytes, limit: int = 200) -> str:
+        """Return the beginning of a text, redacted, on one line, of at most ``limit`` characters.
 
-        What is cut off at the limit is looked at too: half an address is not recognised.
+        What is cut is never shown half: recognisers see more than is kept.
+
+        Examples:
+            >>> Redactor(LabKey(b"k" * 32)).excerpt(b"bad line\\tjane@example.org", limit=12)
+            'bad line [e…'
         """
-        text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
-        masked = _masked(text[: limit * 5])
-        line = " ".join("".join(c if c.isprintable() else " " for c in masked).split())
-        return line if len(line) <= limit else f"{line[: limit - 1]}…"
+        seen = 4 * limit + _MARGIN
+        text = raw[: 4 * seen].decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+        cut = len(text) > seen
+        text = text[:seen].encode("utf-8", "replace").decode()
+        findings = find_all(text)
+        # Near the cut a value may have lost the part by which it is recognised.
+        shown = _splice(text, findings, seen - _MARGIN) if cut else _splice(text, findings)
+        shown = _CONTROLS.sub(" ", shown).strip()
+        return shown if len(shown) <= limit and not cut else shown[: limit - 1] + "…"
+
+    def _attribute(self, name: str, value: object) -> str:
+        masked = self._value(value, name, 0)
+        if isinstance(masked, str):
+            return masked
+        return orjson.dumps(masked, option=orjson.OPT_SORT_KEYS).decode()
+
+    def _value(self, value: object, name: str, depth: int) -> object:
+        kind = kind_of_name(name)
+        if depth > _DEEPEST:
+            return "[nested]"
+        if value is None or isinstance(value, bool):
+            return value
+        if kind is not None:
+            return f"[{kind}]"
+        if isinstance(value, (int, float)):
+            written = str(value)
+            masked = self.text(written)
+            return value if masked == written else masked
+        if isinstance(value, Mapping):
+            return {
+                self.text(str(key)): self._value(each, str(key), depth + 1)
+                for key, each in value.items()
+            }
+        if isinstance(value, (list, tuple)):
+            return [self._value(each, "", depth + 1) for each in value]
+        return self.text(value if isinstance(value, str) else str(value))
 
 
-@lru_cache(maxsize=8192)
+def _splice(text: str, findings: list[Finding], end: int | None = None) -> str:
+    end = len(text) if end is None else end
+    parts, position = [], 0
+    for finding in findings:
+        if finding.start >= end:
+            break
+        parts += [text[position : finding.start], f"[{finding.kind}]"]
+        position = finding.end
+    parts.append(text[position:end])
+    return "".join(parts)
+
+
+def _mask(text: str, *, names_only: bool = False) -> str:
+    return _splice(text, find_all(text, names_only=names_only))
+
+
+@lru_cache(maxsize=65_536)
 def _masked(text: str) -> str:
-    parts, at = [], 0
-    for finding in find_all(text):
-        parts += [text[at : finding.start], f"[{finding.kind}]"]
-        at = finding.end
-    return "".join([*parts, text[at:]])
+    return _mask(text)
+
+
+@lru_cache(maxsize=16_384)
+def _masked_name(text: str) -> str:
+    return _mask(text, names_only=True)
