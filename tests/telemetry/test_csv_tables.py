@@ -7,7 +7,6 @@ import io
 
 import polars as pl
 import pytest
-from evolution_lab.telemetry.reading import ReadOptions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from evolution_lab.config import EvolutionConfig
 from evolution_lab.errors import MappingError
 from evolution_lab.telemetry import csv_tables
 from evolution_lab.telemetry.csv_tables import CsvReader
+from evolution_lab.telemetry.reading import ReadOptions
 
 HEADER = b"timestamp,operation,duration_ms\n"
 TIME = b"2026-01-01T00:00:00Z"

@@ -379,3 +379,18 @@ def test_two_processes_that_land_the_same_file_land_it_once(lake, tmp_path):
     assert sum(added) == 3000
     assert rows(lake)["row_id"].is_unique().all()
     assert rows(lake).height == 3000
+
+
+def test_routes_stay_apart_and_names_with_people_in_them_do_not_keep_them(lake):
+    names = [
+        "GET /api/v1/travel2service/trips/left_tickets/{tripId}",
+        "GET /api/v1/travel2service/trips/left_seats/{tripId}",
+        "GET /api/v1/orderOtherService/orderOther/status/{orderId}/{status}",
+        "mail to ann.lee@example.com",
+        "GET https://ann:pa55w0rd@host/x",
+    ]
+    land(lake, table(rows=5).with_columns(operation=pl.Series(names)))
+    kept = rows(lake)["operation_key"].to_list()
+    assert kept[:3] == names[:3]
+    assert kept[3] == "mail to [email]"
+    assert "pa55w0rd" not in kept[4]

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from evolution_lab.telemetry.reading import RAW_SCHEMA, ReadOptions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from evolution_lab.config import EvolutionConfig
 from evolution_lab.errors import MappingError, TimeZoneRequiredError
 from evolution_lab.telemetry import cells
 from evolution_lab.telemetry.mapping import ColumnMapping, RoleColumn
+from evolution_lab.telemetry.reading import RAW_SCHEMA, ReadOptions
 from evolution_lab.telemetry.tables import read_rows
 
 BASE = {
