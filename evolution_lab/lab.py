@@ -31,11 +31,13 @@ from evolution_lab.suggestions import Analysis, SpecAnalyzer, SpecGenerator
 from evolution_lab.telemetry import Lake, LandingReport, land
 from evolution_lab.telemetry.state import STATE_FILE, open_state
 from evolution_lab.windows import (
+    SpanTree,
     aggregate,
     call_depth,
     call_edges,
     operation_sequences,
     read_windows,
+    span_tree,
 )
 
 T = TypeVar("T")
@@ -181,7 +183,7 @@ class Lab:
         return self._once(
             ("sequences", since, until),
             lambda: operation_sequences(
-                self._landed(since, until), session_gap=self.config.session_gap
+                self._spans(since, until), session_gap=self.config.session_gap
             ),
         )
 
@@ -189,7 +191,7 @@ class Lab:
         self, *, since: datetime | None = None, until: datetime | None = None
     ) -> pl.DataFrame:
         """Return who calls whom (``schemas.EDGES``)."""
-        return self._once(("edges", since, until), lambda: call_edges(self._landed(since, until)))
+        return self._once(("edges", since, until), lambda: call_edges(self._spans(since, until)))
 
     def detect(
         self,
@@ -224,7 +226,7 @@ class Lab:
                 else read_windows(Path(windows), mapping)
             )
             return detector.detect(frame)
-        key = ("detection", self._window(every), since, until, as_of)
+        key = (self.lake.digest(), "detection", self._window(every), since, until, as_of)
         if detectors is None and key in self._kept:
             return self._kept[key]  # type: ignore[no-any-return]
         samples = self._landed(since, until)
@@ -236,7 +238,7 @@ class Lab:
                 samples=samples,
                 sequences=self.sequences(since=since, until=until),
                 edges=self.edges(since=since, until=until),
-                depths=call_depth(samples),
+                depths=call_depth(self._spans(since, until)),
                 operations=self.lake.operations(),
                 as_of=as_of or newest,
             ),
@@ -378,6 +380,9 @@ class Lab:
             raise EmptyLakeError(_EMPTY_LAKE.format(data=self.data))
         return self.samples(since=since, until=until)
 
+    def _spans(self, since: datetime | None, until: datetime | None) -> SpanTree:
+        return self._once(("spans", since, until), lambda: span_tree(self._landed(since, until)))
+
     def _window(self, every: str | timedelta | None) -> timedelta:
         if every is None:
             return self.config.window
@@ -393,6 +398,7 @@ class Lab:
 
     def _once(self, key: tuple[object, ...], compute: Callable[[], T]) -> T:
         """Keep a result until something is landed: notebooks ask for the same thing often."""
+        key = (self.lake.digest(), *key)
         if key not in self._kept:
             self._kept[key] = compute()
         return self._kept[key]  # type: ignore[no-any-return]

@@ -9,6 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 
+_WRAPPED = frozenset({"operation", "likely origin", "summary", "workflow"})
+"""Columns that may take several lines; the others are read at a glance."""
+
+
 def print_json(document: object) -> None:
     """Print one JSON document with two spaces of indentation."""
     import orjson
@@ -71,7 +75,7 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     console = Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column not in _WRAPPED)
     for row in rows:
         table.add_row(*(Text(strip_controls(cell)) for cell in row))
     console.print(table)

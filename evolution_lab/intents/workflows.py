@@ -172,9 +172,15 @@ def _supports(sequences: _Sequences, n: int) -> Counter[Chain]:
         for j in range(i):
             distinct &= grams[:, i] != grams[:, j]
     used = inside & distinct
-    rows = np.unique(np.column_stack([which[: len(grams)][used], grams[used]]), axis=0)[:, 1:]
-    chains, counts = np.unique(rows, axis=0, return_counts=True)
-    return Counter({tuple(c.tolist()): int(k) for c, k in zip(chains, counts, strict=True)})
+    steps = [f"step{i}" for i in range(n)]
+    table = pl.DataFrame(
+        {
+            "which": which[: len(grams)][used],
+            **{step: grams[used, i] for i, step in enumerate(steps)},
+        }
+    )
+    counts = table.unique().group_by(steps).len()
+    return Counter({row[:-1]: row[-1] for row in counts.iter_rows()})
 
 
 def _expected_within(
