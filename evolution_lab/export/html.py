@@ -31,6 +31,8 @@ MOST_FIGURES: Final = 60
 """Signals with a plotly chart, the gravest first; further ones show their sparkline."""
 MOST_VERDICTS: Final = 100
 """Verdicts of thin traffic listed by metric; the JSON file has all."""
+MANY_CARDS: Final = 150
+"""From here on the browser lays out only what is on the screen."""
 MOST_TRENDS: Final = 4
 """Signals whose trend stands beside a suggestion."""
 _LONGEST_TEXT: Final = 4_000
@@ -60,6 +62,7 @@ def render_html(
             plotly_js=Markup(plotly_js),  # noqa: S704 (the library's own file)
             report_js=Markup(report_js),  # noqa: S704 (our own file)
             policy=_policy(plotly_js, report_js),
+            many=MANY_CARDS,
             most_verdicts=MOST_VERDICTS,
             most_trends=MOST_TRENDS,
             signals={part.signal.id: part for part in content.signals},
