@@ -54,8 +54,8 @@ def test_more_than_200_000_samples_of_a_window_are_all_counted(aggregator, call,
 
 
 def test_a_flush_keeps_the_samples_of_windows_that_are_open(aggregator, call, frame, start):
-    aggregator.add_all([call("a", 10), call("a", 70)])
-    aggregator.add_frame(frame(call("a", 80), call("a", 200)))
+    aggregator.add_all([call("a", 10), call("a", 60)])
+    aggregator.add_frame(frame(call("a", 60, duration_ns=5), call("a", 200)))
     first = aggregator.flush(start + timedelta(seconds=90))
     assert first.windows.select("calls", "closed").rows() == [(1, True), (2, False)]
     assert first.sample_count == 3
