@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from evolution_lab.display import ResultMixin, format_quantity
 from evolution_lab.records.json_form import CAMEL_CASE
 from evolution_lab.records.operation import OperationRef
 
@@ -177,8 +178,10 @@ class InsufficientEvidence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectionResult:
+class DetectionResult(ResultMixin):
     """Everything one run of detection says, as ``evolution-lab detect --json`` prints it.
+
+    It shows itself as the table of its signals.
 
     Attributes:
         signals: In order of detection.
@@ -199,3 +202,23 @@ class DetectionResult:
     operation_windows: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    _title: ClassVar[str] = "Signals"
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return one dict a signal, for tables; ``records.to_python`` gives everything."""
+        return [
+            {
+                "signal": signal.id[:8],
+                "detected": signal.detected_at,
+                "severity": signal.severity,
+                "kind": signal.kind,
+                "operation": str(signal.operation),
+                "observed": format_quantity(signal.observed, signal.unit),
+                "before": format_quantity(signal.baseline, signal.unit),
+                "p": signal.p_value,
+                "n": signal.sample_size,
+                "state": signal.state,
+            }
+            for signal in self.signals
+        ]
