@@ -9,16 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import ip_address
 from typing import Final
 
 from stdnum import iban, luhn
-from stdnum.us import itin, ssn
 
-from evolution_lab.redaction.phone_numbers import find_phones
+from evolution_lab.redaction.phone_numbers import decimal_digits, find_phones
 from evolution_lab.redaction.secret_shapes import (
     find_assigned_secrets,
-    find_provider_secrets,
+    find_issued_secrets,
     find_random_tokens,
 )
 
@@ -56,39 +55,74 @@ class Recogniser:
 
 
 _DIGIT = re.compile(r"\d")
-_EMAIL = re.compile(
-    r"[\w.!#$&'*+^`{|}~-]{1,64}(?:@|%40)(?:[^\W_][\w-]{0,62}\.){1,8}(?:xn--[\w-]{2,59}|[^\W\d_]{2,24})"
-)
-_CARD = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w]|\.\d)")
+_DIGITS = re.compile(r"\d+")
+_LETTERS_BEFORE = re.compile(r"[A-Za-z]+$")
+_HEX = re.compile(r"[0-9A-Fa-f]+")
+_AT = re.compile(r"@|%40")
+_DOMAIN = re.compile(r"(?:[^\W_][\w-]{0,62}\.){1,8}(?:xn--[\w-]{2,59}|[^\W\d_]{2,24})")
+_LOCAL_MARKS: Final = frozenset(".!#$%&'*+^_`{|}~-")
+_LONGEST_LOCAL: Final = 254
+_CARD_GROUPS = re.compile(r"(?<![\d.+])\d+(?:[ .\u00a0-]\d+)*(?![A-Za-z0-9])")
 _CARD_ISSUERS = re.compile(
     r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}"
     r"|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11,16}|35\d{14}|6(?:011|4[4-9]\d|5\d\d)\d{12,15}"
     r"|62\d{14,17}|(?:5018|5020|5038|5[678]\d\d|6304|67\d\d)\d{8,15}"
 )
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]{1,4}){2,8}")
-_SSN = re.compile(r"(?<![\w.-])\d{3}([- ])\d{2}\1\d{4}(?![\w-])")
+_SSN = re.compile(
+    r"(?<![\w.-])(?!000|666)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])"
+    r"|(?i:\b(?:ssn|social security)\D{0,20})(?P<announced>\d{3}[ -]?\d{2}[ -]?\d{4})(?!\d)"
+)
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{2,39}(?:\.\d{1,3}){0,3}(?![\w:])")
 _MAC = re.compile(
     r"(?<![\w:-])(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![\w:-])"
 )
 _BIRTHDAY = re.compile(
-    r"(?i)\b(?:dob|d\.o\.b|born(?: on)?|birth[ _-]?da(?:y|te)|date[ _]of[ _]birth)\b[\"']?[^\w\n]{0,4}(?:is )?[\"']?"
-    r"(\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|\d{1,2}\.? [^\W\d_]{3,9} \d{4}|[^\W\d_]{3,9} \d{1,2}, \d{4})"
+    r"(?i)\b(?:dob|d\.o\.b|born(?: on)?|birth[ _-]?da(?:y|te)|date[ _]of[ _]birth)\b[\"']?[^\w\n]{0,4}"
+    r"(?:is )?[\"']?(\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|\d{1,2}\.? [^\W\d_]{3,9} \d{4}"
+    r"|[^\W\d_]{3,9} \d{1,2}, \d{4})"
 )
 
 
 def _emails(text: str) -> Iterator[Span]:
-    if "@" in text or "%40" in text:
-        for match in _EMAIL.finditer(text):
-            yield match.span()
+    """Find addresses from their @ outwards: a long run of letters without one costs nothing."""
+    for at in _AT.finditer(text):
+        domain = _DOMAIN.match(text, at.end())
+        if domain is None:
+            continue
+        start = at.start()
+        first = max(0, start - _LONGEST_LOCAL)
+        while start > first and (text[start - 1].isalnum() or text[start - 1] in _LOCAL_MARKS):
+            start -= 1
+        if start < at.start():
+            yield start, domain.end()
 
 
 def _cards(text: str) -> Iterator[Span]:
-    for match in _CARD.finditer(text):
-        digits = re.sub(r"[ -]", "", match[0])
-        if _CARD_ISSUERS.fullmatch(digits) and luhn.is_valid(digits):
-            yield match.span()
+    """Find card numbers also where other numbers stand before or behind them."""
+    for run in _CARD_GROUPS.finditer(text):
+        if len(run[0]) < 13 or _within_identifier(text, run.start()):
+            continue
+        groups = [m.span() for m in _DIGITS.finditer(text, run.start(), run.end())]
+        for first, (start, _) in enumerate(groups):
+            size = 0
+            for begin, end in groups[first : first + 5]:
+                size += end - begin
+                if end - begin < 3 or size > 19:
+                    break
+                if size >= 13 and _is_card(decimal_digits(text[start:end])):
+                    yield start, end
+
+
+def _within_identifier(text: str, start: int) -> bool:
+    """Say whether digits continue a hex run: part of an id, not of ``card4111…``."""
+    before = _LETTERS_BEFORE.search(text, max(0, start - 8), start)
+    return before is not None and _HEX.fullmatch(before[0]) is not None
+
+
+def _is_card(digits: str) -> bool:
+    return _CARD_ISSUERS.fullmatch(digits) is not None and bool(luhn.is_valid(digits))
 
 
 def _ibans(text: str) -> Iterator[Span]:
@@ -103,31 +137,31 @@ def _ibans(text: str) -> Iterator[Span]:
 
 def _ssns(text: str) -> Iterator[Span]:
     for match in _SSN.finditer(text):
-        number = match[0].replace(" ", "-")
-        if ssn.is_valid(number) or itin.is_valid(number):
-            yield match.span()
+        yield match.span("announced" if match["announced"] else 0)
 
 
 def _addresses(text: str) -> Iterator[Span]:
     """Find IP addresses, but those that name no machine in particular (127.0.0.1, ::1, 0.0.0.0)."""
-    if "." in text:
-        for match in _IPV4.finditer(text):
-            try:
-                v4 = IPv4Address(match[0])
-            except AddressValueError:
-                continue
-            if not (v4.is_loopback or v4.is_unspecified):
-                yield match.span()
-    if text.count(":") > 1:
-        for match in _IPV6.finditer(text):
-            if match[0].count(":") < 2 or not _DIGIT.search(match[0]):
-                continue
-            try:
-                v6 = IPv6Address(match[0])
-            except AddressValueError:
-                continue
-            if not (v6.is_loopback or v6.is_unspecified):
-                yield match.span()
+    candidates: list[re.Match[str]] = []
+    if text.count(".") >= 3:
+        candidates += _IPV4.finditer(text)
+    if text.count(":") >= 2:
+        candidates += (match for match in _IPV6.finditer(text) if _is_plausible_v6(match[0]))
+    for match in candidates:
+        try:
+            address = ip_address(match[0])
+        except ValueError:
+            continue
+        if not (address.is_loopback or address.is_unspecified):
+            yield match.span()
+
+
+def _is_plausible_v6(candidate: str) -> bool:
+    """Tell an address from ``a1::b2``, a name in a namespace."""
+    groups = [group for group in candidate.split(":") if group]
+    return _DIGIT.search(candidate) is not None and (
+        len(groups) >= 4 or candidate.startswith("::") or len(groups[0]) == 4
+    )
 
 
 def _macs(text: str) -> Iterator[Span]:
@@ -145,7 +179,7 @@ def _if_digits(find: Callable[[str], Iterator[Span]]) -> Callable[[str], Iterato
 
 
 RECOGNISERS: Final = (
-    Recogniser("secret", find_provider_secrets, in_names=True),
+    Recogniser("secret", find_issued_secrets, in_names=True),
     Recogniser("secret", find_assigned_secrets, in_names=True),
     Recogniser("email", _emails, in_names=True),
     Recogniser("iban", _if_digits(_ibans), in_names=True),

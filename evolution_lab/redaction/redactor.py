@@ -95,12 +95,12 @@ class Redactor:
         return kept, dropped
 
     def excerpt(self, raw: str | bytes, limit: int = 200) -> str:
-        """Return the beginning of a text, redacted, on one line, of at most ``limit`` characters.
+        r"""Return the beginning of a text, redacted, on one line, of at most ``limit`` characters.
 
         What is cut is never shown half: recognisers see more than is kept.
 
         Examples:
-            >>> Redactor(LabKey(b"k" * 32)).excerpt(b"bad line\\tjane@example.org", limit=12)
+            >>> Redactor(LabKey(b"k" * 32)).excerpt(b"bad line\tjane@example.org", limit=12)
             'bad line [e…'
         """
         seen = 4 * limit + _MARGIN
