@@ -370,7 +370,7 @@ class Lab:
         with open_state(self.data) as state:
             present = {row[0] for row in state.execute("SHOW TABLES").fetchall()}
             return {
-                name: state.execute(f"SELECT * FROM {name}").to_arrow_table()  # noqa: S608 (fixed names)
+                name: state.sql(f"SELECT * FROM {name}").to_arrow_table()  # noqa: S608 (fixed names)
                 for name in _STATE_TABLES
                 if name in present
             }
@@ -381,7 +381,10 @@ class Lab:
         return self.samples(since=since, until=until)
 
     def _spans(self, since: datetime | None, until: datetime | None) -> SpanTree:
-        return self._once(("spans", since, until), lambda: span_tree(self._landed(since, until)))
+        return self._once(
+            ("spans", since, until),
+            lambda: span_tree(self._landed(since, until), exclude=self.config.exclude),
+        )
 
     def _window(self, every: str | timedelta | None) -> timedelta:
         if every is None:

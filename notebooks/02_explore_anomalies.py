@@ -37,7 +37,7 @@ from evolution_lab.export import overview_figure, signal_figure
 
 pio.renderers.default = "plotly_mimetype+notebook"
 lab = Lab(data or tempfile.mkdtemp(), window=every)
-lab.land(source or sorted(sample_path().glob("*.jsonl*"))[0], mapping=mapping)
+lab.land(source or sample_path() / "spans.jsonl.gz", mapping=mapping)
 
 # %% [markdown]
 # ## Is there enough to go by?

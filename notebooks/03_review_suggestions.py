@@ -39,7 +39,7 @@ from evolution_lab.export import signal_figure
 pio.renderers.default = "plotly_mimetype+notebook"
 home = Path(data or tempfile.mkdtemp())
 lab = Lab(home, reports=home / "reports", window=every)
-lab.land(source or sorted(sample_path().glob("*.jsonl*"))[0], mapping=mapping)
+lab.land(source or sample_path() / "spans.jsonl.gz", mapping=mapping)
 
 # %% [markdown]
 # ## From signals to suggestions

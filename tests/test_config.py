@@ -24,7 +24,7 @@ def test_flag_wins_over_environment_over_file_over_default(tmp_path: Path):
 
 def test_unknown_setting_names_the_nearest(tmp_path: Path):
     (tmp_path / "evolution_lab.toml").write_text('windw = "5m"\n', encoding="utf-8")
-    with pytest.raises(ConfigError, match="unknown setting 'windw'. Did you mean 'window'"):
+    with pytest.raises(ConfigError, match=r"unknown setting 'windw'\. Did you mean 'window'"):
         load_config(data_dir=tmp_path, environment={})
 
 

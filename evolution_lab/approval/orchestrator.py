@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,6 +58,8 @@ class Submission:
 class Submissions(ResultMixin):
     """What became of several suggestions submitted together, in the order they came.
 
+    It is a sequence of the suggestions as they are kept now.
+
     Attributes:
         entries: One per suggestion.
     """
@@ -77,6 +79,15 @@ class Submissions(ResultMixin):
             }
             for entry in self.entries
         ]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, place: int) -> SpecSuggestion:
+        return self.entries[place].suggestion
+
+    def __iter__(self) -> Iterator[SpecSuggestion]:
+        return (entry.suggestion for entry in self.entries)
 
     def count(self, outcome: Outcome) -> int:
         """Return how many had an outcome."""

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated
 
-import click
 import typer
 
 from evolution_lab import __version__
@@ -57,24 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     command = typer.main.get_command(app)
     try:
-        result = command.main(
-            args=list(arguments) if arguments is not None else None,
-            prog_name="evolution-lab",
-            standalone_mode=False,
+        command.main(
+            args=list(arguments) if arguments is not None else None, prog_name="evolution-lab"
         )
     except EvolutionLabError as error:
         return _refuse(str(error))
-    except click.exceptions.Exit as done:
-        return int(done.exit_code)
-    except click.ClickException as error:
-        error.show()
-        return CANNOT_RUN
-    except (click.Abort, KeyboardInterrupt):
-        return _refuse("stopped.")
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
-    return result if isinstance(result, int) else 0
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 0
+    return 0
 
 
 def _refuse(message: str) -> int:

@@ -64,5 +64,7 @@ def land(
         print_json(report.to_document())
         return
     print_text(report)
+    print_text(report.summary)
     for note in report.notes:
-        tell(note)
+        if note != report.summary:
+            tell(note)

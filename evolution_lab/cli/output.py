@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-
 _WRAPPED = frozenset({"operation", "likely origin", "summary", "workflow"})
 """Columns that may take several lines; the others are read at a glance."""
 

@@ -83,7 +83,7 @@ def read_snapshots(data_dir: Path) -> pl.DataFrame:
     """Return all snapshots, oldest first; ``payload`` is the signal as JSON."""
     with open_state(data_dir) as state:
         state.execute(_TABLE)
-        rows = state.execute(
+        rows = state.sql(
             "SELECT id, digest, service, operation_name, operation_version, confidence, "
             "payload::VARCHAR AS payload, epoch_us(detected_at) AS detected_at "
             "FROM intent_snapshots ORDER BY detected_at, id, digest"

@@ -1,0 +1,175 @@
+"""The command line: exit codes, one JSON document, help with examples."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import typer
+
+from evolution_lab import __version__
+from evolution_lab.cli import main
+from evolution_lab.cli.app import app
+from evolution_lab.cli.to_come import COMMANDS, GROUPS
+from evolution_lab.datasets import sample_path
+
+READY = {
+    "demo",
+    "land",
+    "windows",
+    "detect",
+    "suggest",
+    "suggestions list",
+    "suggestions show",
+    "suggestions approve",
+    "suggestions reject",
+    "report",
+}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    arguments = ["--data", str(folder / "data"), "--output", str(folder / "reports")]
+    assert main(["demo", *arguments]) == 0
+    return folder
+
+
+@pytest.fixture
+def data(demo: Path, tmp_path: Path) -> str:
+    shutil.copytree(demo / "data", tmp_path / "data")
+    return str(tmp_path / "data")
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> object:
+    """Run a command with --json; stdout must be one JSON document and nothing else."""
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+def test_demo_finds_every_planted_fault(capsys: pytest.CaptureFixture[str], demo: Path):
+    found = answer(capsys, "demo", "--data", str(demo / "data"), "--output", str(demo / "reports"))
+    assert all(entry["found"] for entry in found["planted"])
+    assert len(found["planted"]) == 6
+    assert all(entry["added"] == 0 for entry in found["landing"] if "added" in entry)
+    assert len(list((demo / "reports" / "generated").iterdir())) == 1
+
+
+def test_detect_prints_one_document(capsys: pytest.CaptureFixture[str], data: str):
+    document = answer(capsys, "detect", "--every", "1m", "--data", data)
+    assert len(document["signals"]) == 7
+    assert document["settings"]["window"] == "1m"
+    since = answer(capsys, "detect", "--data", data, "--since", "2025-03-04T10:45:00")
+    assert all(s["windowStart"] >= "2025-03-04T10:45" for s in since["signals"])
+
+
+def test_windows_of_one_operation(capsys: pytest.CaptureFixture[str], data: str, tmp_path: Path):
+    rows = answer(capsys, "windows", "--data", data, "--operation", "POST /payments")
+    assert {row["operation_key"] for row in rows} == {"POST /payments"}
+    assert main(["windows", "--data", data, "--operation", "POST /paymnts"]) == 2
+    assert "Did you mean 'POST /payments'" in capsys.readouterr().err
+    for name in ("w.parquet", "w.csv"):
+        assert main(["windows", "--data", data, "--output", str(tmp_path / name)]) == 0
+        assert (tmp_path / name).stat().st_size > 0
+    assert main(["windows", "--data", data, "--output", str(tmp_path / "w.xlsx")]) == 2
+
+
+def test_deciding(capsys: pytest.CaptureFixture[str], data: str, tmp_path: Path):
+    pending = answer(capsys, "suggestions", "list", "--status", "pending", "--data", data)
+    first, second = pending[0]["id"], pending[1]["id"]
+    decide = ["--data", data]
+    assert main(["suggestions", "approve", first, *decide]) == 2
+    assert "reviewer" in capsys.readouterr().err
+    assert main(["suggestions", "reject", second, "--reviewer", "ada", *decide]) == 2
+    assert "notes" in capsys.readouterr().err
+    out = str(tmp_path / "out")
+    approve = ["suggestions", "approve", first[:8], "--reviewer", "ada", "--output", out, *decide]
+    assert answer(capsys, *approve)["status"] == "approved"
+    assert len(list((tmp_path / "out").iterdir())) == 1
+    assert main(approve) == 2
+    capsys.readouterr()
+    shown = answer(capsys, "suggestions", "show", first, *decide)
+    assert shown["approvals"][0]["reviewer"] == "ada"
+    assert main(["suggestions", "list", "--status", "pendin", *decide]) == 2
+    assert "Did you mean 'pending'" in capsys.readouterr().err
+
+
+def test_report_is_written(capsys: pytest.CaptureFixture[str], data: str, tmp_path: Path):
+    files = answer(capsys, "report", "--data", data, "--output", str(tmp_path / "r"))
+    assert [Path(file["path"]).name for file in files] == [
+        "suggestions.html",
+        "suggestions.md",
+        "suggestions.json",
+    ]
+
+
+def test_landing_twice_lands_once(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    spans, data = str(sample_path() / "spans.jsonl.gz"), str(tmp_path / "data")
+    assert main(["land", spans, "--data", data]) == 0
+    assert "38,202 rows added" in capsys.readouterr().out
+    assert main(["land", spans, "--data", data]) == 0
+    assert capsys.readouterr().out.count("0 rows added") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["land", "no/such/file"], "does not exist"),
+        (["detect"], "there is no telemetry"),
+        (["detect", "--every", "soon"], "must be a number and one of"),
+        (["detect", "--windows", "no/such.csv"], "does not exist"),
+        (["report", "--config", "no.toml"], "does not exist"),
+    ],
+)
+def test_what_cannot_run_says_why_and_exits_with_2(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    assert main([*arguments, "--data", str(tmp_path / "none")]) == 2
+    printed = capsys.readouterr()
+    assert words in printed.err
+    assert printed.out == ""
+
+
+def test_unknown_options_exit_with_2(capsys: pytest.CaptureFixture[str]):
+    assert main(["detect", "--evry", "1m"]) == 2
+    assert main(["detekt"]) == 2
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [*COMMANDS, *(f"{group} {name}" for group, (_, names) in GROUPS.items() for name in names)],
+)
+def test_commands_that_are_to_come_say_so(command: str, capsys: pytest.CaptureFixture[str]):
+    assert main([*command.split(), "--some", "option"]) == 2
+    assert "is to come" in capsys.readouterr().err
+
+
+def commands() -> dict[str, str]:
+    """Help of every command by its full name."""
+    root = typer.main.get_command(app)
+    found = {}
+    for name, command in root.commands.items():
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            found[name] = command.help or ""
+        else:
+            found.update({f"{name} {sub}": c.help or "" for sub, c in inner.items()})
+    return found
+
+
+def test_every_command_of_the_design_is_there_and_every_ready_one_has_an_example():
+    found = commands()
+    assert set(found) >= READY
+    for name, text in found.items():
+        if name in READY:
+            assert f"Example: evolution-lab {name}" in text, name
+        else:
+            assert "to come" in text.lower(), name
