@@ -69,6 +69,17 @@ _CARD_ISSUERS = re.compile(
     r"|62\d{14,17}|(?:5018|5020|5038|5[678]\d\d|6304|67\d\d)\d{8,15}"
 )
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]{1,4}){2,8}")
+_IBAN_COUNTRIES: Final = frozenset(
+    {
+        "AD", "AE", "AL", "AT", "AZ", "BA", "BE", "BG", "BH", "BI", "BR", "BY", "CH", "CR",
+        "CY", "CZ", "DE", "DJ", "DK", "DO", "EE", "EG", "ES", "FI", "FK", "FO", "FR", "GB",
+        "GE", "GI", "GL", "GR", "GT", "HN", "HR", "HU", "IE", "IL", "IQ", "IS", "IT", "JO",
+        "KW", "KZ", "LB", "LC", "LI", "LT", "LU", "LV", "LY", "MC", "MD", "ME", "MK", "MN",
+        "MR", "MT", "MU", "NI", "NL", "NO", "OM", "PK", "PL", "PS", "PT", "QA", "RO", "RS",
+        "RU", "SA", "SC", "SD", "SE", "SI", "SK", "SM", "SO", "ST", "SV", "TL", "TN", "TR",
+        "UA", "VA", "VG", "XK", "YE",
+    }
+)  # fmt: skip
 _SSN = re.compile(
     r"(?<![\w.-])(?!000|666)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])"
     r"|(?i:\b(?:ssn|social security)\D{0,20})(?P<announced>\d{3}[ -]?\d{2}[ -]?\d{4})(?!\d)"
@@ -81,7 +92,7 @@ _MAC = re.compile(
 _BIRTHDAY = re.compile(
     r"(?i)\b(?:dob|d\.o\.b|born(?: on)?|birth[ _-]?da(?:y|te)|date[ _]of[ _]birth)\b[\"']?[^\w\n]{0,4}"
     r"(?:is )?[\"']?(\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|\d{1,2}\.? [^\W\d_]{3,9} \d{4}"
-    r"|[^\W\d_]{3,9} \d{1,2}, \d{4})"
+    r"|[^\W\d_]{3,9} \d{1,2}, \d{4})(?!\d)"
 )
 
 
@@ -127,6 +138,8 @@ def _is_card(digits: str) -> bool:
 
 def _ibans(text: str) -> Iterator[Span]:
     for match in _IBAN.finditer(text):
+        if match[0][:2].upper() not in _IBAN_COUNTRIES:
+            continue
         # Words may follow within the pattern; the longest valid beginning is the number.
         ends = [m.end() for m in re.finditer(r"[A-Za-z0-9]+", match[0])]
         for end in sorted({*ends, len(match[0])}, reverse=True):

@@ -19,6 +19,8 @@ _LONGEST_CACHED: Final = 2000
 _LONGEST_NAME: Final = 200
 _DEEPEST: Final = 32
 _MARGIN: Final = 512
+_MOST_PASSES: Final = 8
+_LARGEST_INTEGER: Final = 2**63
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 
 
@@ -89,7 +91,7 @@ class Redactor:
         dropped: Counter[str] = Counter()
         for name, value in sorted(attributes.items()):
             if name not in allowed:
-                dropped[self.text(name)[:_LONGEST_NAME]] += 1
+                dropped[self.text(_writable(name))[:_LONGEST_NAME]] += 1
             elif value is not None:
                 kept[name] = self._attribute(name, value)
         return kept, dropped
@@ -106,11 +108,11 @@ class Redactor:
         seen = 4 * limit + _MARGIN
         text = raw[: 4 * seen].decode("utf-8", "replace") if isinstance(raw, bytes) else raw
         cut = len(text) > seen
-        text = text[:seen].encode("utf-8", "replace").decode()
+        text = _writable(text[:seen])
         findings = find_all(text)
         # Near the cut a value may have lost the part by which it is recognised.
         shown = _splice(text, findings, seen - _MARGIN) if cut else _splice(text, findings)
-        shown = _CONTROLS.sub(" ", shown).strip()
+        shown = _CONTROLS.sub(" ", _mask(shown)).strip()
         return shown if len(shown) <= limit and not cut else shown[: limit - 1] + "…"
 
     def _attribute(self, name: str, value: object) -> str:
@@ -130,15 +132,16 @@ class Redactor:
         if isinstance(value, (int, float)):
             written = str(value)
             masked = self.text(written)
-            return value if masked == written else masked
+            fits = isinstance(value, float) or abs(value) < _LARGEST_INTEGER
+            return value if fits and masked == written else masked
         if isinstance(value, Mapping):
             return {
-                self.text(str(key)): self._value(each, str(key), depth + 1)
+                self.text(_writable(str(key))): self._value(each, str(key), depth + 1)
                 for key, each in value.items()
             }
         if isinstance(value, (list, tuple)):
             return [self._value(each, "", depth + 1) for each in value]
-        return self.text(value if isinstance(value, str) else str(value))
+        return self.text(_writable(value if isinstance(value, str) else str(value)))
 
 
 def _splice(text: str, findings: list[Finding], end: int | None = None) -> str:
@@ -154,7 +157,19 @@ def _splice(text: str, findings: list[Finding], end: int | None = None) -> str:
 
 
 def _mask(text: str, *, names_only: bool = False) -> str:
-    return _splice(text, find_all(text, names_only=names_only))
+    """Mask until nothing more is found: what a mask ends may begin something for the next look."""
+    for _ in range(_MOST_PASSES):
+        findings = find_all(text, names_only=names_only)
+        masked = _splice(text, findings)
+        if masked == text:
+            break
+        text = masked
+    return text
+
+
+def _writable(text: str) -> str:
+    """Return a text that UTF-8 can hold: half a surrogate pair becomes a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 @lru_cache(maxsize=65_536)

@@ -137,7 +137,7 @@ def _looks_random(run: str) -> bool:
     if _UUID.fullmatch(core):
         return False
     if _HEX.fullmatch(core):
-        return len(core) > 40
+        return len(core) > 40 and not core.isdigit() and not core.isalpha()
     characters = re.sub(r"[^A-Za-z0-9]", "", core)
     if len(characters) < 20:
         return False
