@@ -63,6 +63,10 @@ format: $(STAMPS)/test ## let ruff repair and format the code
 setup: $(STAMPS)/test ## set up .venv with everything a contributor needs
 	@echo "$(VENV) is ready: $(BIN)/evolution-lab --help"
 
+.PHONY: picture
+picture: $(STAMPS)/test ## take the README's picture of the report anew; needs Chromium
+	@$(BIN)/python tests/export/picture.py reports/example.png
+
 .PHONY: lock
 lock: $(STAMPS)/venv ## pin versions anew; UPGRADE=--upgrade takes the newest
 	@$(PIP_INSTALL) "uv>=0.13"

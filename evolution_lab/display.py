@@ -92,7 +92,7 @@ def escape_markdown(text: str) -> str:
 
     Examples:
         >>> escape_markdown("<img src=x> | [a](b)")
-        '\\\\<img src=x\\\\> \\\\| \\\\[a\\\\](b)'
+        '\\<img src=x\\> \\| \\[a\\](b)'
     """
     return strip_controls(text).translate(_MARKDOWN_SPECIAL)
 
@@ -103,7 +103,7 @@ def strip_controls(text: str) -> str:
     Names and messages come from strangers; a terminal or a table must not obey them.
 
     Examples:
-        >>> strip_controls("a\\x1b[31mb\\nc")
+        >>> strip_controls("a\x1b[31mb\nc")
         'a [31mb c'
     """
     return "".join(c if c.isprintable() or c == " " else " " for c in text)

@@ -14,6 +14,12 @@ from evolution_lab.cli.output import print_json, print_table, print_text, tell, 
 if TYPE_CHECKING:
     from evolution_lab.records import DetectionResult, IntentSignal
 
+WORDS = {
+    "error-spike": "errors up",
+    "latency-regression": "slower",
+    "throughput-drop": "calls down",
+}
+"""Kinds of signals in the words of a narrow table."""
 Table = tuple[list[str], list[list[str]]]
 
 
@@ -123,34 +129,22 @@ def detect(
 
 def signal_rows(result: DetectionResult) -> Table:
     """Return columns and rows of the table of signals."""
-    columns = [
-        "signal",
-        "detected (UTC)",
-        "severity",
-        "kind",
-        "operation",
-        "observed",
-        "before",
-        "n",
-    ]
+    columns = ["signal", "detected", "severity", "what", "operation", "change"]
     return columns, [_signal_row(signal) for signal in result.signals]
 
 
 def _signal_row(signal: IntentSignal) -> list[str]:
     from evolution_lab.display import format_quantity
 
-    kind: str = signal.kind
-    if signal.error_class == "client":
-        kind += " (client)"
+    before = format_quantity(signal.baseline, signal.unit)
+    after = format_quantity(signal.observed, signal.unit)
     return [
         signal.id[:8],
         f"{signal.detected_at:%m-%d %H:%M}",
         signal.severity,
-        kind,
+        "4xx up" if signal.error_class == "client" else WORDS.get(signal.kind, signal.kind),
         str(signal.operation),
-        format_quantity(signal.observed, signal.unit),
-        format_quantity(signal.baseline, signal.unit),
-        f"{signal.sample_size:,}",
+        f"{before} → {after}",
     ]
 
 

@@ -72,7 +72,9 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     from evolution_lab.display import strip_controls
 
     console = Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column not in _WRAPPED)
     for row in rows:

@@ -13,7 +13,9 @@ _ID: Final = "{id}"
 _DATE: Final = "{date}"
 
 _DATES = re.compile(r"^\d{4}[-_]?\d{2}[-_]?\d{2}(?:[T ]?[\d:.]+(?:Z|[+-]\d\d:?\d\d)?)?$")
-_UUID = re.compile(r"^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$", re.IGNORECASE)
+_UUID = re.compile(
+    r"^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$", re.IGNORECASE
+)
 _NUMBER = re.compile(r"^[+-]?\d+(?:[.,]\d+)*$")
 _HEX = re.compile(r"^(?=.*\d)[0-9a-f]{6,}$", re.IGNORECASE)
 _PREFIXED = re.compile(r"^[A-Za-z]{1,12}[-_](?=\w*\d)[\w-]{3,}$")

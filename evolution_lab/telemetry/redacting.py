@@ -6,7 +6,7 @@ Text repeats in traffic, so each distinct value is looked at once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -40,12 +40,12 @@ class RowRedactor:
     def rows(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Redact the columns that strangers fill.
 
-        Actors and sessions become keyed pseudonyms. Operation keys, tenants, error codes, messages
-        and variants go through the recognisers, attributes also through the allow-list.
+        Actors and sessions become keyed pseudonyms, tenants too where their ids say who somebody is.
+        Operation keys, error codes, messages and variants go through the recognisers, attributes also through the allow-list.
         """
         changes: dict[str, Callable[[str], str]] = {
-            "operation_key": self._name,
-            "tenant_id": self.redactor.text,
+            "operation_key": self.redactor.operation_key,
+            "tenant_id": self._tenant,
             "actor_id": lambda value: self.redactor.pseudonym("actor", value),
             "session_id": lambda value: self.redactor.pseudonym("session", value),
             "variant_id": self.redactor.text,
@@ -62,12 +62,18 @@ class RowRedactor:
             for reject in rejects
         ]
 
-    def _name(self, key: str) -> str:
-        """Redact an operation's name without taking a long path for one long token."""
-        for finding in reversed(self.redactor.find(key)):
-            if finding.kind != "token":
-                key = f"{key[: finding.start]}[{finding.kind}]{key[finding.end :]}"
-        return "/".join(self.redactor.operation_key(part) for part in key.split("/"))
+    def counted(self, dropped: Mapping[str, int]) -> dict[str, int]:
+        """Add up what readers and this redactor left out; even an attribute's name is redacted."""
+        total: Counter[str] = Counter()
+        for name, times in (*dropped.items(), *self.dropped.items()):
+            total[self.redactor.text(name)] += times
+        return dict(sorted(total.items()))
+
+    def _tenant(self, tenant: str) -> str:
+        """Keep a tenant's id as it is, unless it says who somebody is: then a pseudonym."""
+        if self.redactor.text(tenant) == tenant:
+            return tenant
+        return self.redactor.pseudonym("tenant", tenant)
 
     def _attributes(self, column: pl.Series) -> pl.Series:
         """Redact JSON objects and write them canonically; each row counts what it loses."""

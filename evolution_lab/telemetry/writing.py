@@ -228,7 +228,7 @@ class BatchWriter:
             rows=added.height,
             duplicates=judged - added.height,
             quarantined=dict(sorted(Counter(refused["reason"]).items())),
-            dropped_attributes=dict(sorted((Counter(dropped) + self.redactor.dropped).items())),
+            dropped_attributes=self.redactor.counted(dropped),
             services=tuple(added["service"].drop_nulls().unique().sort()),
             min_timestamp=times[0] if len(times) else None,
             max_timestamp=times[-1] if len(times) else None,

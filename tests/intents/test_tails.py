@@ -98,4 +98,6 @@ def test_combination_holds_its_level_under_any_dependence():
         noise = rng.normal(size=(20_000, 20))
         p = stats.norm.sf(math.sqrt(weight) * shared + math.sqrt(1 - weight) * noise)
         combined = [cauchy_tail(float(row.mean())) for row in cauchy_terms(p)]
-        assert np.mean(np.array(combined) < 0.01) < 0.015  # slightly above its level where dependence is moderate
+        assert (
+            np.mean(np.array(combined) < 0.01) < 0.015
+        )  # slightly above its level where dependence is moderate
