@@ -1,4 +1,4 @@
-"""OTLP as protobuf: one request a file.
+"""OTLP as protobuf: one request a file, or many, each behind its length.
 
 ``google.protobuf.json_format`` is not used anywhere: it reads hexadecimal ids as base64 and gives
 trace ids of 24 bytes, without a word.
@@ -6,106 +6,178 @@ trace ids of 24 bytes, without a word.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
-from evolution_lab.telemetry.otlp_json import RowCollector
-from evolution_lab.telemetry.otlp_spans import KINDS, Resource, Span, resource_of, span_row
+from evolution_lab.telemetry.otlp_rows import RowCollector
+from evolution_lab.telemetry.otlp_spans import KINDS, Resource, Span
 from evolution_lab.telemetry.reading import Chunk, ReadOptions
 
-LARGEST_FILE: Final = 256 << 20
+LARGEST_MESSAGE: Final = 256 << 20
+"""Bytes of the largest request that is read."""
 _LIMIT: Final = 1 << 63
-_FIRST_FIELD: Final = 0x0A
+_FIRST_FIELD: Final = b"\x0a"
 """Every OTLP request begins with field 1, length-delimited."""
+_PREFIX: Final = 4
+_NAMES: Final = (".pb", ".binpb", ".otlp", ".proto", ".proto.bin")
+_BLOCK: Final = 1 << 20
 
 
 @dataclass(frozen=True)
 class OtlpProtobufReader:
-    """Reads a ``TracesData`` (or ``ExportTraceServiceRequest``, which has the same form)."""
+    """Reads ``TracesData`` (``ExportTraceServiceRequest`` has the same form).
+
+    The Collector's file exporter puts the length of each request before it, as four bytes, the
+    highest first; a plain file is one request.
+    """
 
     name: str = "otlp-protobuf"
 
     def recognises(self, head: bytes, file_name: str) -> bool:
         """Say whether the file is called like one and begins like one."""
-        named = file_name.lower().endswith((".pb", ".binpb", ".otlp", ".proto.bin"))
-        return named and head[:1] == bytes([_FIRST_FIELD])
+        if not file_name.lower().endswith(_NAMES):
+            return False
+        return head[:1] == _FIRST_FIELD or _is_prefixed(head)
 
     def read(self, stream: BinaryIO, options: ReadOptions) -> Iterator[Chunk]:
-        """Yield the request's spans; a message that is no trace is refused."""
-        from google.protobuf.message import DecodeError
-        from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+        """Yield the spans of all requests; a message that is no trace is refused.
 
-        collector = RowCollector()
-        data = stream.read(LARGEST_FILE + 1)
-        if len(data) > LARGEST_FILE:
-            collector.refuse(None, f"the message is larger than {LARGEST_FILE >> 20} MB.", b"")
-            yield collector.take()
-            return
-        try:
-            request = TracesData.FromString(data)
-        except DecodeError as error:
-            collector.refuse(None, f"not an OTLP protobuf message: {error}.", data)
-            yield collector.take()
-            return
-        spans = 0
-        for resource_spans in request.resource_spans:
-            resource = resource_of(
-                _attributes(resource_spans.resource.attributes), service=options.service
-            )
-            for scope_spans in resource_spans.scope_spans:
-                for span in scope_spans.spans:
+        ``line`` counts spans from 1.
+        """
+        collector = RowCollector(options)
+        head = stream.read(_PREFIX + 1)
+        spans = waiting = 0
+        messages = _prefixed(stream, head) if _is_prefixed(head) else _single(stream, head)
+        for content, whole in messages:
+            if content is None:
+                size = f"the message is larger than {LARGEST_MESSAGE >> 20} MB."
+                collector.refuse(None, size, b"")
+            elif not whole:
+                waiting = 1
+            elif content:
+                for span, resource in _spans(collector, content):
                     spans += 1
-                    _add(collector, span, resource, options, spans)
+                    _add(collector, span, resource, spans)
                     if collector.full:
                         yield collector.take()
-        if data and not spans:
-            collector.refuse(None, "no spans: this is OTLP metrics or logs, or empty.", b"")
-        yield collector.take()
+        yield collector.take(waiting=waiting)
 
 
-def _add(
-    collector: RowCollector, raw: Any, resource: Resource, options: ReadOptions, number: int
-) -> None:
+def _is_prefixed(head: bytes) -> bool:
+    return len(head) > _PREFIX and head[_PREFIX : _PREFIX + 1] == _FIRST_FIELD != head[:1]
+
+
+def _single(stream: BinaryIO, head: bytes) -> Iterator[tuple[bytes | None, bool]]:
+    content = head + stream.read(LARGEST_MESSAGE)
+    yield (content if len(content) <= LARGEST_MESSAGE else None), True
+
+
+def _prefixed(stream: BinaryIO, head: bytes) -> Iterator[tuple[bytes | None, bool]]:
+    """Yield each message, None where it is too large, and whether all of it is there."""
+    while head:
+        if len(head) < _PREFIX:
+            head += stream.read(_PREFIX - len(head))
+        size, begun = int.from_bytes(head[:_PREFIX]), head[_PREFIX:]
+        if len(head) < _PREFIX:
+            yield b"", False
+        elif size > LARGEST_MESSAGE:
+            _pass_over(stream, size - len(begun))
+            yield None, True
+        else:
+            content = begun + stream.read(size - len(begun)) if size > len(begun) else begun
+            yield content, len(content) == size
+        head = stream.read(_PREFIX)
+
+
+def _pass_over(stream: BinaryIO, size: int) -> None:
+    while size > 0 and (block := stream.read(min(size, _BLOCK))):
+        size -= len(block)
+
+
+def _spans(collector: RowCollector, content: bytes) -> Iterator[tuple[Any, Resource]]:
+    """Yield the spans of a message with their resources; refuse one of another kind."""
+    from google.protobuf.message import DecodeError
+    from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+
     try:
-        span = _span(raw)
-        hashed = None
+        roots = TracesData.FromString(content).resource_spans
+        problem = "no spans: the request is empty."
+    except DecodeError as error:
+        roots, problem = [], f"not an OTLP protobuf message: {error}."
+    spans = [span for root in roots for scope in root.scope_spans for span in scope.spans]
+    if not any(span.start_time_unix_nano for span in spans):
+        other = _other_signal(content)
+        if other is not None or not spans:
+            reason = problem if other is None else f"no spans: this is OTLP {other}."
+            collector.refuse(None, reason, content)
+            return
+    for root in roots:
+        resource = collector.resource(_attributes(root.resource.attributes))
+        for scope in root.scope_spans:
+            for span in scope.spans:
+                yield span, resource
+
+
+def _other_signal(content: bytes) -> str | None:
+    """Tell logs and metrics, whose requests share their field numbers with those of traces.
+
+    A record of another kind may well parse as a span, but never as one with a start time.
+    """
+    from google.protobuf.message import DecodeError
+    from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
+    from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
+
+    try:
+        for logs in LogsData.FromString(content).resource_logs:
+            records = (log for scope in logs.scope_logs for log in scope.log_records)
+            if any(log.time_unix_nano or log.observed_time_unix_nano for log in records):
+                return "logs"
+    except DecodeError:
+        pass
+    try:
+        for metrics in MetricsData.FromString(content).resource_metrics:
+            found = (metric for scope in metrics.scope_metrics for metric in scope.metrics)
+            if any(metric.name and metric.WhichOneof("data") for metric in found):
+                return "metrics"
+    except DecodeError:
+        pass
+    return None
+
+
+def _add(collector: RowCollector, raw: Any, resource: Resource, number: int) -> None:
+    try:
+        span, hashed = _span(raw), None
         if span.trace_id is None or span.span_id is None:
-            hashed = hashlib.blake2b(raw.SerializeToString(deterministic=True), digest_size=16)
-        row = span_row(
-            span,
-            resource,
-            options.config,
-            line=number,
-            line_hash=hashed.hexdigest() if hashed else None,
-        )
+            written = raw.SerializeToString(deterministic=True)
+            hashed = hashlib.blake2b(written, digest_size=16).hexdigest()
+        collector.add(span, resource, line=number, line_hash=hashed)
     except (ValueError, TypeError) as error:
-        collector.refuse(number, f"not a span: {error}", str(raw)[:1_000])
-        return
-    collector.rows.append(row)
-    stored = options.config.attributes
-    collector.dropped.update(name for name in span.attributes if name not in stored)
+        collector.refuse(number, f"not a span: {error}", str(raw))
 
 
 def _span(raw: Any) -> Span:
-    if not raw.start_time_unix_nano or raw.start_time_unix_nano >= _LIMIT:
-        raise ValueError(f"start_time_unix_nano == {raw.start_time_unix_nano}, must be a time.")
-    if raw.end_time_unix_nano >= _LIMIT:
-        raise ValueError(f"end_time_unix_nano == {raw.end_time_unix_nano}, must fit 64 bits.")
+    start_ns, end_ns = raw.start_time_unix_nano, raw.end_time_unix_nano
+    if not 0 < start_ns < _LIMIT:
+        raise ValueError(f"start_time_unix_nano == {start_ns}, must be > 0 and fit 63 bits.")
+    if end_ns >= _LIMIT:
+        raise ValueError(f"end_time_unix_nano == {end_ns}, must fit 63 bits.")
+    status = raw.status
     return Span(
         name=raw.name,
         kind=KINDS.get(raw.kind),
-        start_ns=raw.start_time_unix_nano,
-        end_ns=raw.end_time_unix_nano,
-        status=raw.status.code,
-        status_message=raw.status.message or None,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        status=status.code,
+        status_message=status.message,
         attributes=_attributes(raw.attributes),
         events=[(event.name, _attributes(event.attributes)) for event in raw.events],
         trace_id=_hex(raw.trace_id, 16),
         span_id=_hex(raw.span_id, 8),
         parent_span_id=_hex(raw.parent_span_id, 8),
-        tracestate=raw.trace_state or None,
+        tracestate=raw.trace_state,
     )
 
 
@@ -118,14 +190,18 @@ def _hex(value: bytes, size: int) -> str | None:
 
 
 def _attributes(items: Iterable[Any]) -> dict[str, Any]:
-    return {item.key: _value(item.value) for item in items}
+    # Text, by far the most frequent, without another call.
+    return {item.key: item.value.string_value or _plain(item.value) for item in items}
 
 
-def _value(value: Any) -> Any:
+def _plain(value: Any) -> Any:
+    """Return the value of an ``AnyValue`` as plain Python; of bytes, their base64, as in JSON."""
     kind = value.WhichOneof("value")
     if kind is None:
         return None
-    if kind in {"array_value", "kvlist_value"}:
-        return str(getattr(value, kind))[:1_000]
     found = getattr(value, kind)
-    return found.hex() if kind == "bytes_value" else found
+    if kind == "array_value":
+        return [_plain(item) for item in found.values]
+    if kind == "kvlist_value":
+        return {item.key: _plain(item.value) for item in found.values}
+    return base64.b64encode(found).decode() if kind == "bytes_value" else found

@@ -1,33 +1,40 @@
-"""From an OpenTelemetry span to a raw row: which operation it is, and how it ended.
-
-Names follow the semantic conventions, old spellings included, in the order in which they say more:
-GraphQL before HTTP (else every query is ``POST /graphql``), then RPC, messaging, database, and the
-span's own name. A raw path is never a name: without ``http.route`` it is templated and marked
-``derived``.
-"""
+"""From an OpenTelemetry span to a raw row: who called what, and how it ended."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
+import orjson
+
 from evolution_lab.config import EvolutionConfig
-from evolution_lab.telemetry.naming import template_path
+from evolution_lab.telemetry.naming import shortened
+from evolution_lab.telemetry.otlp_names import LONGEST_NAME, Attributes, operation_name
 from evolution_lab.telemetry.reading import RAW_SCHEMA
 from evolution_lab.telemetry.sampling import weight_of
 
-Attributes = Mapping[str, Any]
-
 COLUMNS: Final = tuple(RAW_SCHEMA)
 KINDS: Final = {1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer"}
+"""``SpanKind`` of OTLP; 0 and what is not known are no kind."""
+
 STATUS_ERROR: Final = 2
-_ANSWERS: Final = frozenset({None, "server", "consumer"})
+_CALLERS: Final = frozenset({"client", "producer"})
+_GRPC_NAMES: Final = (
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
+    "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED",
+    "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+)  # fmt: skip
+"""Each at the place that is its code."""
+
 _GRPC_SERVER_FAULTS: Final = frozenset({2, 4, 12, 13, 14, 15})
-_LONGEST_NAME: Final = 300
+"""Codes that make a server's span an error (semantic conventions for gRPC, "Server")."""
+
 _LONGEST_TEXT: Final = 1_000
+_LARGEST_32: Final = (1 << 31) - 1
+_LARGEST_64: Final = (1 << 63) - 1
 
 
 @dataclass(frozen=True)
@@ -38,24 +45,35 @@ class Resource:
         service: ``service.name``.
         version: ``service.version``.
         environment: ``deployment.environment.name``.
-        attributes: All attributes, for tenant and actor.
+        tenant: Stands in for spans that name none; so do the next two.
+        actor: Raw, as it was sent.
+        session: Raw, as it was sent.
     """
 
     service: str | None = None
     version: str | None = None
     environment: str | None = None
-    attributes: Attributes = field(default_factory=dict)
+    tenant: str | None = None
+    actor: str | None = None
+    session: str | None = None
 
 
-def resource_of(attributes: Attributes, *, service: str | None) -> Resource:
-    """Read a resource; ``service`` stands in where it names none."""
+def resource_of(
+    attributes: Attributes, config: EvolutionConfig, *, service: str | None
+) -> Resource:
+    """Read a resource; ``service`` stands in where it names none.
+
+    Examples:
+        >>> resource_of({"service.version": "1.4"}, EvolutionConfig(), service="cart").service
+        'cart'
+    """
     return Resource(
-        service=_text(attributes.get("service.name")) or service,
-        version=_text(attributes.get("service.version")),
-        environment=_text(
-            attributes.get("deployment.environment.name", attributes.get("deployment.environment"))
-        ),
-        attributes=attributes,
+        service=_first(("service.name",), attributes) or service,
+        version=_first(("service.version",), attributes),
+        environment=_first(("deployment.environment.name", "deployment.environment"), attributes),
+        tenant=_first(config.tenant_attributes, attributes),
+        actor=_first(config.actor_attributes, attributes),
+        session=_first(config.session_attributes, attributes),
     )
 
 
@@ -63,37 +81,55 @@ def resource_of(attributes: Attributes, *, service: str | None) -> Resource:
 class Span:
     """The parts of a span that matter, whatever it was encoded in.
 
-    ``start_ns`` and ``end_ns`` are nanoseconds since the epoch; ids are lower-case hexadecimal or
-    None; ``events`` holds (name, attributes) pairs.
+    Attributes:
+        name: Its own name.
+        kind: One of ``KINDS``, or None.
+        start_ns: Nanoseconds since the epoch.
+        end_ns: Nanoseconds since the epoch.
+        status: Code of its status; 2 means error.
+        status_message: What was said about an error.
+        attributes: Plain values by name.
+        events: Names and attributes.
+        trace_id: 32 lower-case hexadecimal digits, or None.
+        span_id: 16 of them, or None.
+        parent_span_id: 16 of them, or None.
+        tracestate: As in W3C Trace Context.
     """
 
     name: str
     kind: str | None
     start_ns: int
     end_ns: int
-    status: int
-    status_message: str | None
-    attributes: Attributes
-    events: list[tuple[str, Attributes]]
-    trace_id: str | None
-    span_id: str | None
-    parent_span_id: str | None
-    tracestate: str | None
+    status: int = 0
+    status_message: object = None
+    attributes: Attributes = field(default_factory=dict)
+    events: list[tuple[str, Attributes]] = field(default_factory=list)
+    trace_id: str | None = None
+    span_id: str | None = None
+    parent_span_id: str | None = None
+    tracestate: str | None = None
 
 
 def span_row(
     span: Span, resource: Resource, config: EvolutionConfig, *, line: int, line_hash: str | None
 ) -> tuple[Any, ...]:
-    """Return the raw row of a span, in the order of ``COLUMNS``."""
+    """Return the raw row of a span, in the order of ``COLUMNS``; the time in microseconds.
+
+    Raises:
+        ValueError: The span lasts longer than 64 bits of nanoseconds.
+    """
     a = span.attributes
-    key, name_source, channel = operation_name(span)
+    duration_ns = span.end_ns - span.start_ns
+    if abs(duration_ns) > _LARGEST_64:
+        raise ValueError(f"the duration is {duration_ns} ns, must fit 64 bits.")
+    key, name_source, channel = operation_name(span.name, span.kind, a)
     http_status = _whole(a.get("http.response.status_code", a.get("http.status_code")))
-    grpc_status = _whole(a.get("rpc.grpc.status_code", a.get("rpc.response.status_code")))
-    success, client_error = _outcome(span, http_status, grpc_status)
-    error_code, error_message = (
-        _error(span, http_status, grpc_status) if not success or client_error else (None, None)
-    )
-    stored = {name: _plain(a[name]) for name in config.attributes if name in a}
+    rpc_status = a.get("rpc.response.status_code", a.get("rpc.grpc.status_code"))
+    grpc_status = None if rpc_status is None else _grpc_code(rpc_status)
+    success, client_error = outcome(span.kind, span.status, http_status, grpc_status)
+    code = message = None
+    if client_error or not success:
+        code, message = _error(span, http_status, None if grpc_status == 0 else rpc_status)
     return (
         resource.service,
         key,
@@ -101,14 +137,14 @@ def span_row(
         span.kind,
         resource.environment,
         span.start_ns // 1_000,
-        span.end_ns - span.start_ns,
+        duration_ns,
         success,
-        http_status if http_status is not None else grpc_status,
-        error_code,
-        error_message,
-        _first(config.tenant_attributes, a, resource.attributes),
-        _first(config.actor_attributes, a, resource.attributes),
-        _first(config.session_attributes, a, resource.attributes),
+        grpc_status if http_status is None else http_status,
+        code,
+        message,
+        _first(config.tenant_attributes, a) or resource.tenant,
+        _first(config.actor_attributes, a) or resource.actor,
+        _first(config.session_attributes, a) or resource.session,
         span.trace_id,
         span.span_id,
         span.parent_span_id,
@@ -116,139 +152,121 @@ def span_row(
         _variant(span),
         _size(a),
         weight_of(span.tracestate),
-        json.dumps(stored, sort_keys=True, ensure_ascii=False) if stored else None,
+        _stored(config.attributes, a),
         name_source,
         line,
         line_hash,
     )
 
 
-def operation_name(span: Span) -> tuple[str, str, str | None]:
-    """Return the operation key, where it came from, and the channel.
-
-    Examples:
-        >>> span = Span("x", "server", 0, 1, 0, None, {}, [], None, None, None, None)
-        >>> span.attributes = {"http.request.method": "GET", "http.route": "/users/{id}"}
-        >>> operation_name(span)
-        ('GET /users/{id}', 'route', 'rest')
-    """
-    a = span.attributes
-    if "graphql.operation.type" in a or "graphql.operation.name" in a:
-        words = (a.get("graphql.operation.type"), a.get("graphql.operation.name"))
-        return _named(" ".join(str(w) for w in words if w), "graphql", "graphql", span)
-    method = a.get("http.request.method", a.get("http.method"))
-    if method:
-        return _http_name(span, "HTTP" if method == "_OTHER" else str(method))
-    if "rpc.method" in a or "rpc.service" in a:
-        words = (a.get("rpc.service"), a.get("rpc.method"))
-        return _named("/".join(str(w) for w in words if w), "rpc", "rpc", span)
-    destination = a.get("messaging.destination.template", a.get("messaging.destination.name"))
-    if destination or "messaging.system" in a:
-        operation = (
-            a.get("messaging.operation.name")
-            or a.get("messaging.operation.type")
-            or a.get("messaging.operation")
-        )
-        words = (operation, destination or a.get("messaging.destination"))
-        return _named(" ".join(str(w) for w in words if w), "messaging", "worker", span)
-    operation = a.get("db.operation.name", a.get("db.operation"))
-    if operation:
-        words = (operation, a.get("db.collection.name", a.get("db.sql.table")))
-        return _named(" ".join(str(w) for w in words if w), "db", None, span)
-    return span.name[:_LONGEST_NAME], "span", None
-
-
-def _http_name(span: Span, method: str) -> tuple[str, str, str | None]:
-    a = span.attributes
-    route = a.get("url.template") if span.kind == "client" else a.get("http.route")
-    if route:
-        return _named(f"{method} {route}", "route", "rest", span)
-    path = a.get("url.path") or a.get("http.target") or a.get("url.full") or a.get("http.url")
-    if path:
-        return _named(f"{method} {template_path(str(path))}", "derived", "rest", span)
-    return span.name[:_LONGEST_NAME] or method, "span", "rest"
-
-
-def _named(key: str, source: str, channel: str | None, span: Span) -> tuple[str, str, str | None]:
-    if not key:
-        return span.name[:_LONGEST_NAME], "span", channel
-    return key[:_LONGEST_NAME], source, channel
-
-
-def _outcome(span: Span, http_status: int | None, grpc_status: int | None) -> tuple[bool, bool]:
+def outcome(
+    kind: str | None, status: int, http_status: int | None, grpc_status: int | None
+) -> tuple[bool, bool]:
     """Return whether a span succeeded, and whether it is a client error.
 
-    A server that answers 4xx did its work: that is a client error, kept apart. A client that is
-    answered 4xx failed. An unset status means that nothing went wrong.
+    Who answers 4xx did its work: a client error, kept apart, whatever the status of its span. Who
+    is answered 4xx failed. A status that is unset means that nothing went wrong. gRPC's codes part
+    alike: those that blame the caller are the server's client errors.
+
+    Examples:
+        >>> outcome("server", 2, 404, None), outcome("client", 0, 404, None)
+        ((True, True), (False, False))
+        >>> outcome("server", 0, None, 14), outcome("server", 0, 200, None)
+        ((False, False), (True, False))
     """
     refused = http_status is not None and 400 <= http_status < 500
-    if refused and span.kind in _ANSWERS:
+    if refused and kind not in _CALLERS and (kind != "internal" or status != STATUS_ERROR):
         return True, True
-    if span.status == STATUS_ERROR or (http_status or 0) >= 500 or refused:
+    if refused or status == STATUS_ERROR or (http_status or 0) >= 500:
         return False, False
     if grpc_status:
-        return span.kind in _ANSWERS and grpc_status not in _GRPC_SERVER_FAULTS, False
+        blamed = kind not in _CALLERS and grpc_status not in _GRPC_SERVER_FAULTS
+        return blamed, blamed
     return True, False
 
 
 def _error(
-    span: Span, http_status: int | None, grpc_status: int | None
+    span: Span, http_status: int | None, rpc_status: object
 ) -> tuple[str | None, str | None]:
     """Return the error's code and message: ``error.type``, then a status, then the exception."""
-    a = span.attributes
     thrown: Attributes = next((e for name, e in span.events if name == "exception"), {})
-    code = a.get("error.type")
-    if code is None and http_status is not None:
-        code = http_status
-    if code is None:
-        code = grpc_status or thrown.get("exception.type")
+    candidates = (
+        span.attributes.get("error.type"),
+        http_status,
+        rpc_status,
+        thrown.get("exception.type"),
+    )
+    code = next((str(each) for each in candidates if each is not None and each != ""), None)
     message = span.status_message or thrown.get("exception.message")
-    return _text(code), _text(message, _LONGEST_TEXT)
+    return (
+        None if code is None else shortened(code, LONGEST_NAME),
+        shortened(str(message), _LONGEST_TEXT) if message else None,
+    )
 
 
 def _variant(span: Span) -> str | None:
     """Return the variant of an evaluated feature flag, from the span or its events."""
-    for attributes in (span.attributes, *(e for name, e in span.events if "feature_flag" in name)):
-        for name in ("feature_flag.result.variant", "feature_flag.variant"):
-            if name in attributes:
-                return _text(attributes[name])
-    return None
+    names = ("feature_flag.result.variant", "feature_flag.variant")
+    found = _first(names, span.attributes)
+    if found is None and span.events:
+        variants = (_first(names, e) for name, e in span.events if "feature_flag" in name)
+        found = next((variant for variant in variants if variant), None)
+    return found
 
 
 def _size(a: Attributes) -> int | None:
     for name in ("http.request.body.size", "http.request_content_length", "http.request.size"):
         if name in a:
-            return _whole(a[name])
+            return _whole(a[name], _LARGEST_64)
     return None
 
 
-def _first(names: tuple[str, ...], *places: Attributes) -> str | None:
-    for place in places:
-        for name in names:
-            if name in place:
-                return _text(place[name])
+def _first(names: Iterable[str], attributes: Attributes) -> str | None:
+    """Return the first attribute of these names that has a value."""
+    for name in names:
+        if name in attributes:
+            value = attributes[name]
+            if value is not None and value != "":
+                return shortened(str(value), LONGEST_NAME)
     return None
+
+
+def _stored(names: Iterable[str], a: Attributes) -> str | None:
+    stored = {name: a[name] for name in names if name in a}
+    if not stored:
+        return None
+    return _object(tuple(stored), tuple(map(_plain, stored.values())))
 
 
 @lru_cache(maxsize=4096)
-def _short(text: str, limit: int) -> str | None:
-    return text[:limit] or None
-
-
-def _text(value: object, limit: int = _LONGEST_NAME) -> str | None:
-    return None if value is None else _short(str(value), limit)
+def _object(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    texts = (shortened(value, _LONGEST_TEXT) for value in values)
+    document = dict(zip(names, texts, strict=True))
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
-def _whole(value: object) -> int | None:
-    """Return a whole number that fits 32 bits, or None."""
-    if isinstance(value, bool) or value is None:
+@lru_cache(maxsize=256)
+def _grpc_code_of_name(name: str) -> int | None:
+    name = name.upper()
+    return _GRPC_NAMES.index(name) if name in _GRPC_NAMES else _whole(name)
+
+
+def _grpc_code(value: object) -> int | None:
+    return _grpc_code_of_name(value) if isinstance(value, str) else _whole(value)
+
+
+def _whole(value: object, largest: int = _LARGEST_32) -> int | None:
+    """Return a whole number that is not larger either way, or None."""
+    if value is None or isinstance(value, bool):
         return None
     try:
         number = int(value)  # type: ignore[call-overload]
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if -(1 << 31) <= number < 1 << 31 else None
+    return number if abs(number) <= largest else None

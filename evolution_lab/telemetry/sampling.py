@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Final
 
 _ALL: Final = 1 << 56
 _LONGEST_THRESHOLD: Final = 14
+_THRESHOLD = re.compile(rf"[0-9a-fA-F]{{1,{_LONGEST_THRESHOLD}}}")
 
 
 @lru_cache(maxsize=4096)
@@ -29,10 +31,6 @@ def weight_of(tracestate: str | None) -> float:
             continue
         for field in fields.split(";"):
             name, _, value = field.partition(":")
-            if name == "th" and 0 < len(value) <= _LONGEST_THRESHOLD:
-                try:
-                    threshold = int(value.ljust(_LONGEST_THRESHOLD, "0"), 16)
-                except ValueError:
-                    return 1.0
-                return _ALL / (_ALL - threshold)
+            if name == "th" and _THRESHOLD.fullmatch(value):
+                return _ALL / (_ALL - int(value.ljust(_LONGEST_THRESHOLD, "0"), 16))
     return 1.0

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from evolution_lab.config import EvolutionConfig
-from evolution_lab.telemetry.otlp_json import OtlpJsonReader, hex_id
+from evolution_lab.telemetry.otlp_json import OtlpJsonReader
+from evolution_lab.telemetry.otlp_json_spans import hex_id
 from evolution_lab.telemetry.otlp_protobuf import OtlpProtobufReader
 from evolution_lab.telemetry.reading import RAW_SCHEMA, ReadOptions, Reject
 from evolution_lab.telemetry.sampling import weight_of
@@ -93,7 +94,7 @@ def test_a_span_becomes_a_row():
     assert (row["trace_id"], row["span_id"], row["kind"]) == (TRACE, SPAN, "server")
     assert (row["duration_ns"], row["success"], row["status_code"]) == (250_000_000, True, 200)
     assert (row["tenant_id"], row["actor_id"], row["weight"]) == ("acme", "u-1", 4.0)
-    assert row["attributes"] == '{"http.request.method": "GET", "http.route": "/users/{id}"}'
+    assert row["attributes"] == '{"http.request.method":"GET","http.route":"/users/{id}"}'
 
 
 @pytest.mark.parametrize(
@@ -252,7 +253,7 @@ def test_only_allowed_attributes_are_kept_and_the_others_counted():
             io.BytesIO(content), ReadOptions(config=EvolutionConfig(attributes=("http.route",)))
         )
     )
-    assert chunks[0].rows["attributes"].to_list() == ['{"http.route": "/a"}']
+    assert chunks[0].rows["attributes"].to_list() == ['{"http.route":"/a"}']
     assert chunks[0].dropped_attributes == {"secret": 1}
 
 

@@ -1,0 +1,91 @@
+"""The rows of spans on their way into chunks, whatever the spans were encoded in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import polars as pl
+
+from evolution_lab.schemas import TIME
+from evolution_lab.telemetry.otlp_spans import COLUMNS, Resource, Span, resource_of, span_row
+from evolution_lab.telemetry.reading import RAW_SCHEMA, Chunk, ReadOptions, Reject
+
+CHUNK_ROWS: Final = 50_000
+_EXCERPT: Final = 1_000
+
+
+@dataclass
+class RowCollector:
+    """Collects raw rows and rejects until a chunk is full.
+
+    Attributes:
+        options: The settings, and the service of resources that name none.
+    """
+
+    options: ReadOptions
+    _rows: list[tuple[Any, ...]] = field(default_factory=list)
+    _rejects: list[Reject] = field(default_factory=list)
+    _shapes: Counter[tuple[str, ...]] = field(default_factory=Counter)
+
+    @property
+    def full(self) -> bool:
+        """Whether it holds enough for a chunk."""
+        return len(self._rows) + len(self._rejects) >= CHUNK_ROWS
+
+    def resource(self, attributes: dict[str, Any]) -> Resource:
+        """Read the attributes of a resource."""
+        return resource_of(attributes, self.options.config, service=self.options.service)
+
+    def add(self, span: Span, resource: Resource, *, line: int, line_hash: str | None) -> None:
+        """Add a span.
+
+        Args:
+            span: The span.
+            resource: The resource it belongs to.
+            line: Where it stands in the source, counted from 1.
+            line_hash: Hash of how it was written; given where it lacks an id.
+
+        Raises:
+            ValueError: It cannot be a row.
+        """
+        row = span_row(span, resource, self.options.config, line=line, line_hash=line_hash)
+        self._rows.append(row)
+        # Spans of one operation carry the same names: counted together, split up once a chunk.
+        self._shapes[tuple(span.attributes)] += 1
+
+    def refuse(self, line: int | None, reason: str, excerpt: bytes | str) -> None:
+        """Note what could not be read."""
+        text = excerpt[:_EXCERPT]
+        shown = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+        self._rejects.append(Reject(line, reason, shown))
+
+    def take(self, *, waiting: int = 0) -> Chunk:
+        """Return what was collected, and start anew."""
+        stored = frozenset(self.options.config.attributes)
+        dropped: Counter[str] = Counter()
+        for names, times in self._shapes.items():
+            for name in names:
+                if name not in stored:
+                    dropped[name] += times
+        chunk = Chunk(
+            rows=_frame(self._rows),
+            rejects=tuple(self._rejects),
+            dropped_attributes=dict(sorted(dropped.items())),
+            waiting_lines=waiting,
+        )
+        self._rows, self._rejects, self._shapes = [], [], Counter()
+        return chunk
+
+
+def _frame(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
+    columns = zip(*rows, strict=True) if rows else ([] for _ in COLUMNS)
+    series = []
+    for name, values in zip(COLUMNS, columns, strict=True):
+        # The rows hold microseconds since the epoch.
+        dtype = pl.Int64() if name == "timestamp" else RAW_SCHEMA[name]
+        series.append(pl.Series(name, values, dtype=dtype))
+    return pl.DataFrame(series).with_columns(
+        pl.col("timestamp").cast(pl.Datetime("us")).dt.replace_time_zone("UTC").cast(TIME)
+    )
