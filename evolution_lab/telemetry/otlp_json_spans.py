@@ -17,7 +17,7 @@ from evolution_lab.telemetry.otlp_spans import KINDS, STATUS_ERROR, Span
 _KIND_NAMES: Final = frozenset(KINDS.values())
 _ERROR_NAMES: Final = frozenset({"STATUS_CODE_ERROR", "ERROR", str(STATUS_ERROR)})
 _HEX = re.compile(r"[0-9a-fA-F]+")
-_WHOLE = re.compile(r"\s*-?[0-9]{1,20}\s*")
+_WHOLE = re.compile(r"-?[0-9]{1,20}")
 _LIMIT: Final = 1 << 63
 _DEEPEST: Final = 64
 
@@ -74,19 +74,16 @@ def hex_id(value: object, size: int) -> str | None:
     if not isinstance(value, str):
         raise TypeError(f"an id must be text, not {type(value).__name__}.")
     if len(value) == 2 * size and _HEX.fullmatch(value):
-        found = value.lower()
-    elif len(value) == 4 * ((size + 2) // 3):
-        try:
-            found = base64.b64decode(value, validate=True).hex()
-        except ValueError:
-            raise ValueError(f"the id {value!r} is neither hexadecimal nor base64.") from None
-        if len(found) != 2 * size:
-            raise ValueError(f"the id {value!r} has {len(found) // 2} bytes, must have {size}.")
-    else:
+        return value.lower() if value.strip("0") else None
+    try:
+        raw = base64.b64decode(value, validate=True)
+    except ValueError:
+        raw = b""
+    if len(raw) != size:
         raise ValueError(
-            f"the id {value[:64]!r} must be {2 * size} hexadecimal digits (or {size} bytes in base64)."
+            f"the id {value[:64]!r} must be {2 * size} hexadecimal digits, or {size} bytes as base64."
         )
-    return found if found.strip("0") else None
+    return raw.hex() if any(raw) else None
 
 
 def attributes_of(items: object) -> dict[str, Any]:
@@ -144,19 +141,22 @@ def _events(items: object) -> list[tuple[str, Attributes]]:
 
 
 def _nanos(name: str, value: object) -> int:
-    if not _is_whole(value):
-        if value is None:
-            raise ValueError(f"{name} is missing.")
+    if value is None:
+        raise ValueError(f"{name} is missing.")
+    if isinstance(value, str) and len(value) == 19 and value.isdecimal():
+        number = int(value)
+    elif _is_whole(value):
+        number = int(value)  # type: ignore[call-overload]
+    else:
         raise ValueError(f"{name} == {value!r:.64}, must be whole nanoseconds.")
-    number = int(value)  # type: ignore[call-overload]
     if not -_LIMIT <= number < _LIMIT:
         raise ValueError(f"{name} == {number}, must fit 64 bits.")
-    return int(number)
+    return number
 
 
 def _is_whole(value: object) -> bool:
     if isinstance(value, str):
-        return value.isdecimal() or _WHOLE.fullmatch(value) is not None
+        return _WHOLE.fullmatch(value) is not None
     if isinstance(value, float):
         return value.is_integer()
     return isinstance(value, int) and not isinstance(value, bool)

@@ -232,16 +232,13 @@ def _first(names: Iterable[str], attributes: Attributes) -> str | None:
 
 
 def _stored(names: Iterable[str], a: Attributes) -> str | None:
-    stored = {name: a[name] for name in names if name in a}
-    if not stored:
-        return None
-    return _object(tuple(stored), tuple(map(_plain, stored.values())))
+    items = [(name, _plain(a[name])) for name in names if name in a]
+    return _object(tuple(items)) if items else None
 
 
 @lru_cache(maxsize=4096)
-def _object(names: tuple[str, ...], values: tuple[str, ...]) -> str:
-    texts = (shortened(value, _LONGEST_TEXT) for value in values)
-    document = dict(zip(names, texts, strict=True))
+def _object(items: tuple[tuple[str, str], ...]) -> str:
+    document = {name: shortened(value, _LONGEST_TEXT) for name, value in items}
     return orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
 
 
