@@ -15,7 +15,11 @@ _MOST_SEGMENTS: Final = 20
 _ID: Final = "{id}"
 _DATE: Final = "{date}"
 
-_DATES = re.compile(r"^\d{4}[-_]?\d{2}[-_]?\d{2}(?:[T ]?[\d:.]+(?:Z|[+-]\d\d:?\d\d)?)?$")
+# Digits alone are never a date: a part of the ids would be, and one operation two.
+_DATES = re.compile(
+    r"^(?:19|20)\d\d([-_.])(?:0[1-9]|1[0-2])(?:\1(?:0[1-9]|[12]\d|3[01]))?"
+    r"(?:[T ][\d:.]{2,20}(?:Z|[+-]\d\d:?\d\d)?)?$"
+)
 _UUID = re.compile(
     r"^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$", re.IGNORECASE
 )
