@@ -27,6 +27,7 @@ from evolution_lab.export import (
 )
 from evolution_lab.intents import Detector, IntentDetector, Surroundings, store_snapshots
 from evolution_lab.records import DetectionResult, SpecSuggestion, SuggestionStatus
+from evolution_lab.schemas import EDGES, empty
 from evolution_lab.suggestions import Analysis, SpecAnalyzer, SpecGenerator
 from evolution_lab.telemetry import Lake, LandingReport, land
 from evolution_lab.telemetry.state import STATE_FILE, open_state
@@ -38,6 +39,7 @@ from evolution_lab.windows import (
     operation_sequences,
     read_windows,
     span_tree,
+    trace_companions,
 )
 
 T = TypeVar("T")
@@ -231,14 +233,17 @@ class Lab:
             return self._kept[key]  # type: ignore[no-any-return]
         samples = self._landed(since, until)
         frame = self.windows(every=every, since=since, until=until, as_of=as_of, latency_bins=True)
+        edges = self.edges(since=since, until=until)
+        spans = self._spans(since, until)
         newest = samples.select(pl.col("timestamp").max()).collect().item()
         result = detector.detect(
             frame,
             Surroundings(
                 samples=samples,
                 sequences=self.sequences(since=since, until=until),
-                edges=self.edges(since=since, until=until),
-                depths=call_depth(self._spans(since, until)),
+                edges=edges,
+                companions=empty(EDGES) if edges.height else trace_companions(spans),
+                depths=call_depth(spans),
                 operations=self.lake.operations(),
                 as_of=as_of or newest,
             ),

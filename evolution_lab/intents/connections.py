@@ -14,6 +14,9 @@ from evolution_lab.records import OperationRef
 class Connections:
     """The neighbourhood of operations, by their position in a view, and how deep each is called.
 
+    Where nothing at all is known (no calls, no shared traces, no services) every operation counts as
+    connected with every other: what changes at the same time is then most likely one thing.
+
     Attributes:
         neighbours: Positions that call or are called by a position.
         services: Service of each position, None where unknown.
@@ -26,6 +29,8 @@ class Connections:
 
     def touching(self, operation: int, others: Iterable[int]) -> bool:
         """Say whether an operation is, calls, is called by or shares a service with one of others."""
+        if not self.neighbours and not any(self.services):
+            return any(True for _ in others)
         near = self.neighbours.get(operation, frozenset())
         service = self.services[operation]
         return any(

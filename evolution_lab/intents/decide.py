@@ -37,6 +37,11 @@ EXTEND_LEVEL: Final = 1e-2
 """Evidence at most this probable keeps an open episode open."""
 QUIET_WINDOWS: Final = 2
 """Judged windows in a row without such evidence, and with the level back, that close an episode."""
+LONGEST_ONSET: Final = 12
+"""Windows after an incident's first signal in which others still join it: the longest horizon.
+
+A change that lasts for hours does not swallow what goes wrong after it.
+"""
 IDLE_WINDOWS: Final = 12
 """Windows in a row that could not be judged after which an episode is closed."""
 
@@ -177,11 +182,15 @@ def _open(
 ) -> None:
     """Open an episode for each operation and kind of a group that has none open."""
     operations = {row.operation for row in rows}
+    began: dict[int, int] = {}
+    for e in episodes:
+        began.setdefault(e.incident, e.opened)
     near = [
         e
         for e in episodes
         if not e.closed
         and e.last_strong >= t - QUIET_WINDOWS
+        and began[e.incident] >= t - LONGEST_ONSET
         and any(connections.touching(operation, [e.operation]) for operation in operations)
     ]
     incident = min((e.incident for e in near), default=len({e.incident for e in episodes}))

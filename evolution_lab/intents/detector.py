@@ -43,6 +43,8 @@ class Surroundings:
         samples: A ``SAMPLES`` frame, for attribution.
         sequences: A ``SEQUENCES`` frame, for workflows.
         edges: An ``EDGES`` frame: who calls whom.
+        companions: An ``EDGES`` frame: which operations share traces, where nothing says who calls
+            whom.
         depths: Columns ``op_id`` and ``depth``: how deep an operation is called.
         operations: An ``OPERATIONS`` frame: what each op_id is.
         as_of: The newest moment the recording covers, UTC.
@@ -51,6 +53,7 @@ class Surroundings:
     samples: pl.LazyFrame | None = None
     sequences: pl.DataFrame = field(default_factory=lambda: empty(SEQUENCES))
     edges: pl.DataFrame = field(default_factory=lambda: empty(EDGES))
+    companions: pl.DataFrame = field(default_factory=lambda: empty(EDGES))
     depths: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_DEPTHS))
     operations: pl.DataFrame = field(default_factory=lambda: empty(OPERATIONS))
     as_of: datetime | None = None
@@ -91,7 +94,7 @@ class IntentDetector:
         evidence = self.evidence(view)
         links = connections(
             view.operations,
-            edges=around.edges,
+            edges=pl.concat([around.edges, around.companions]),
             depths=around.depths,
             known=pl.concat([around.operations, _known(windows)]).unique("op_id").sort("op_id"),
         )

@@ -40,6 +40,28 @@ ROLES: Final[Mapping[str, str]] = {
 TIME_UNITS: Final[Mapping[str, int]] = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 """Nanoseconds in each unit."""
 
+OTHER_NAMES: Final[Mapping[str, str]] = {
+    "operation_key": "operation",
+    "operation_name": "operation",
+    "start": "timestamp",
+    "time": "timestamp",
+    "operation_version": "version",
+    "status_code": "status",
+    "error_code": "error",
+    "tenant_id": "tenant",
+    "actor_id": "actor",
+    "user": "actor",
+    "user_id": "actor",
+    "session_id": "session",
+    "trace": "trace_id",
+    "span": "span_id",
+    "parent_id": "parent",
+    "parent_span_id": "parent",
+    "variant_id": "variant",
+    "payload_bytes": "payload",
+}
+"""What people and the lake's own columns call the roles."""
+
 _TIME_ROLES: Final = frozenset({"timestamp", "end", "duration"})
 _CONDITION_ROLES: Final = frozenset({"success", "error"})
 _COMPARISON = re.compile(r"^(<=|>=|!=|<|>|=)\s*(.+)$")
@@ -180,6 +202,7 @@ class ColumnMapping:
         for item in items:
             role, separator, text = item.partition("=")
             role, text = role.strip(), text.strip()
+            role = OTHER_NAMES.get(role, role)
             if not separator or not text:
                 raise MappingError(
                     f"mapping {item!r} must be ROLE=COLUMN[:UNIT], such as 'duration=Took:ms'."

@@ -8,7 +8,7 @@ deep (``call_depth``). Windows people already have come in through ``read_window
 from evolution_lab.windows.aggregation import aggregate
 from evolution_lab.windows.aggregator import IntentAggregator, WindowSnapshot
 from evolution_lab.windows.bins import merge_bins
-from evolution_lab.windows.edges import call_depth, call_edges
+from evolution_lab.windows.edges import call_depth, call_edges, trace_companions
 from evolution_lab.windows.operations import operation_samples
 from evolution_lab.windows.ready_windows import read_windows
 from evolution_lab.windows.sample_frames import sample_frame
@@ -28,4 +28,5 @@ __all__ = [
     "read_windows",
     "sample_frame",
     "span_tree",
+    "trace_companions",
 ]

@@ -66,7 +66,7 @@ def evidence(seen: DetectionView, p_values: np.ndarray, horizon: int = 1) -> pl.
 
 
 def alone(count: int) -> Connections:
-    return Connections({}, [None] * count, [0.0] * count)
+    return Connections({}, [f"service {i}" for i in range(count)], [0.0] * count)
 
 
 def chain(count: int) -> Connections:
@@ -163,3 +163,23 @@ def test_evidence_that_breaks_its_contract_is_refused():
     broken = evidence(seen, np.full((1, 1), 0.5)).with_columns(p_value=pl.lit(1.5))
     with pytest.raises(FrameContractError, match="p_value"):
         decide(broken, seen, connections=alone(1), config=CONFIG)
+
+
+def test_where_nothing_is_known_what_changes_together_is_one_incident():
+    seen = view(4, 10)
+    p = np.full((10, 4), 0.5)
+    p[5, 0] = p[5, 3] = p[6, 1] = 1e-12
+    unknown = Connections({}, [None] * 4, [0.0] * 4)
+    episodes = decide(evidence(seen, p), seen, connections=unknown, config=CONFIG)
+    assert [(e.operation, e.incident) for e in episodes] == [(0, 0), (3, 0), (1, 0)]
+
+
+def test_a_change_that_lasts_does_not_swallow_what_goes_wrong_later():
+    seen = view(2, 60)
+    seen.errors[10:, 0] = 25.0
+    seen.errors[40, 1] = 25.0
+    p = np.full((60, 2), 0.5)
+    p[10:, 0] = 1e-12
+    p[40, 1] = 1e-12
+    first, second = decide(evidence(seen, p), seen, connections=chain(2), config=CONFIG)
+    assert (first.incident, second.incident) == (0, 1)

@@ -70,3 +70,11 @@ def test_an_unclear_table_gets_a_line_to_start_from():
     assert "timestamp or the duration or the operation" in message
     assert "--map 'timestamp=StartTimeUnixNano:ns' --map 'duration=DurationMs:ms'" in message
     assert "--map 'operation=SpanName'" in message
+
+
+def test_roles_answer_to_the_lakes_own_names():
+    given = ["operation_key=a", "timestamp=b:ns", "duration=c:us", "parent_span_id=d", "user=e"]
+    mapping = ColumnMapping.parse(given)
+    assert set(mapping.roles) == {"operation", "timestamp", "duration", "parent", "actor"}
+    with pytest.raises(MappingError, match="'parent' is mapped twice"):
+        ColumnMapping.parse([*given, "parent=f"])

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from evolution_lab.errors import FrameContractError
-from evolution_lab.records import OperationRef
+from evolution_lab.records import OperationRef, TelemetrySample
 from evolution_lab.schemas import EDGES, SAMPLES, check, empty
-from evolution_lab.windows import call_depth, call_edges, span_tree
+from evolution_lab.windows import (
+    call_depth,
+    call_edges,
+    sample_frame,
+    span_tree,
+    trace_companions,
+)
 
 
 def ref(key: str) -> int:
@@ -74,3 +82,35 @@ def test_a_frame_that_breaks_its_contract_is_refused(traces):
         call_edges(traces.with_columns(duration_ns=-traces["duration_ns"]))
     with pytest.raises(FrameContractError, match="span_id"):
         call_edges(traces.lazy().drop("span_id"))
+
+
+def test_operations_keep_company_when_they_share_most_traces():
+    begin = datetime(2025, 3, 4, 9, tzinfo=UTC)
+    samples = sample_frame(
+        [
+            TelemetrySample(
+                operation=OperationRef(key),
+                timestamp=begin + timedelta(seconds=trace),
+                duration_ns=1,
+                trace_id=f"{trace:032x}",
+            )
+            for trace in range(10)
+            for key in (
+                "entry",
+                *(("rare",) if trace < 3 else ()),
+                *(("other",) * (trace in {3, 9})),
+            )
+        ]
+    )
+    ids = {key: OperationRef(key).op_id for key in ("entry", "rare", "other")}
+    pairs = {
+        frozenset(row[:2]): row[2]
+        for row in trace_companions(samples)
+        .select("caller_op_id", "callee_op_id", "calls")
+        .iter_rows()
+    }
+    assert pairs == {
+        frozenset({ids["entry"], ids["rare"]}): 3,
+        frozenset({ids["entry"], ids["other"]}): 2,
+    }
+    assert trace_companions(samples.clear()).is_empty()
