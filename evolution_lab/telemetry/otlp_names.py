@@ -45,7 +45,9 @@ def operation_name(name: str, kind: str | None, a: Attributes) -> Named:
     if method:
         return _http_name(name, kind, _method(str(method)), a)
     if "rpc.method" in a or "rpc.service" in a:
-        return _rpc_name(a)
+        key = _rpc_name(a)
+        if key:
+            return key, "rpc", "rpc"
     if "messaging.system" in a or "messaging.destination.name" in a:
         key = _words(" ", _messaging_operation(a), _destination(a))
         if key:
@@ -53,7 +55,8 @@ def operation_name(name: str, kind: str | None, a: Attributes) -> Named:
     if "db.operation.name" in a or "db.operation" in a or "db.query.summary" in a:
         operation = a.get("db.operation.name") or a.get("db.operation")
         collection = a.get("db.collection.name") or a.get("db.sql.table")
-        key = _words(" ", operation, collection) if operation else _words("", a["db.query.summary"])
+        words = (operation, collection) if operation else (a.get("db.query.summary"),)
+        key = _words(" ", *words)
         if key:
             return key, "db", None
     return _own_name(name, None)
@@ -73,11 +76,11 @@ def _http_name(name: str, kind: str | None, method: str, a: Attributes) -> Named
     return _own_name(name or method, "rest")
 
 
-def _rpc_name(a: Attributes) -> Named:
+def _rpc_name(a: Attributes) -> str:
     method = str(a.get("rpc.method") or "")
     # Since 1.38 of the conventions the method carries its service.
     service = None if "/" in method else a.get("rpc.service")
-    return _words("/", service, method) or "rpc", "rpc", "rpc"
+    return _words("/", service, method)
 
 
 def _method(method: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
@@ -185,6 +185,95 @@ def test_a_broken_span_refuses_itself_only():
     )
     assert frame["span_id"].to_list() == ["0" * 15 + "1", "0" * 15 + "2"]
     assert [r.reason.partition(":")[0] for r in rejects] == ["not a span"] * 4
+
+
+JSON = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(1 << 63), (1 << 64) - 1),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=8),
+        st.sampled_from(["1741078800000000000", "9" * 30, "GET", "/users/7", TRACE]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["key", "value", "stringValue", "code"]), inner),
+    ),
+    max_leaves=6,
+)
+FIELDS = st.sampled_from(
+    ["traceId", "spanId", "parentSpanId", "name", "kind", "startTimeUnixNano", "endTimeUnixNano",
+     "status", "attributes", "events", "traceState"]
+)  # fmt: skip
+ATTRIBUTES = st.lists(
+    st.builds(
+        lambda key, kind, value: {"key": key, "value": {kind: value}},
+        st.sampled_from(
+            ["http.request.method", "http.route", "http.status_code", "url.path", "rpc.method",
+             "rpc.response.status_code", "db.operation", "tenant.id", "error.type"]
+        ),
+        st.sampled_from(["stringValue", "intValue", "arrayValue", "kvlistValue", "bytesValue"]),
+        JSON,
+    ),
+    max_size=4,
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(FIELDS, JSON, max_size=4), ATTRIBUTES)
+def test_whatever_a_span_holds_its_neighbours_land(fields: dict[str, Any], odd: list[Any]):
+    good = span(spanId="0" * 15 + "1")
+    content = request(good, span(**{"attributes": odd, **fields}), good)
+    frame, rejects, _ = read(content)
+    assert frame.height + len(rejects) == 3
+    assert frame["span_id"].to_list().count("0" * 15 + "1") >= 2
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(["resourceSpans", "scopeSpans", "spans", "resource"]), JSON)
+def test_whatever_a_request_holds_the_next_line_is_read(name: str, value: object):
+    wrapped: Any = orjson.loads(request(span()))
+    holder = {
+        "resourceSpans": wrapped,
+        "scopeSpans": wrapped["resourceSpans"][0],
+        "resource": wrapped["resourceSpans"][0],
+        "spans": wrapped["resourceSpans"][0]["scopeSpans"][0],
+    }[name]
+    holder[name] = value
+    frame, _, _ = read(orjson.dumps(wrapped) + b"\n" + request(span()) + b"\n")
+    assert 2 in frame["line"].to_list()
+
+
+def test_a_document_over_several_lines_is_one():
+    document = orjson.dumps(orjson.loads(request(span(), span())), option=orjson.OPT_INDENT_2)
+    assert read(b"\xef\xbb\xbf" + document)[0].height == 2
+    several = b"[\n" + document + b",\n" + document + b"]"
+    assert read(several)[0].height == 4
+
+
+def test_a_broken_document_is_refused_once():
+    document = orjson.dumps(orjson.loads(request(span())), option=orjson.OPT_INDENT_2)
+    frame, rejects, waiting = read(document[:-40])
+    assert (frame.height, waiting) == (0, 0)
+    assert [(reject.line, reject.reason[:14]) for reject in rejects] == [(None, "not valid JSON")]
+
+
+def test_a_broken_first_line_is_a_line():
+    good = request(span())
+    frame, rejects, _ = read(b'{"resourceSpans": [\n' + good + b"\n" + good + b"\n")
+    assert frame["line"].to_list() == [2, 3]
+    assert [reject.line for reject in rejects] == [1]
+
+
+def test_other_signals_say_what_they_are():
+    _, rejects, _ = read(b'{"resourceLogs":[]}\n{"resourceMetrics":[]}\n{"a":1}\n[1]\n')
+    assert [(reject.line, reject.reason) for reject in rejects] == [
+        (1, "no spans: this is OTLP logs."),
+        (2, "no spans: this is OTLP metrics."),
+        (3, "not an OTLP request: no spans."),
+        (4, "not an OTLP request: the JSON is no object."),
+    ]
 
 
 def test_a_broken_line_keeps_its_neighbours():
