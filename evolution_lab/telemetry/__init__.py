@@ -2,7 +2,8 @@
 
 Takes files and folders (OTLP JSON lines, OTLP protobuf, CSV and Parquet through a column mapping,
 access logs; plain, gzip or zstd), frames of polars, pandas, Arrow and DuckDB, and ``TelemetrySample``
-records. Gives ``Lake``: the landed samples (``schemas.SAMPLES``), the operations, what was
+records; and live requests: ``create_tracing_middleware`` watches an ASGI or WSGI application and tells
+its listeners of each ``Exchange``. Gives ``Lake``: the landed samples (``schemas.SAMPLES``), the operations, what was
 quarantined and why, and the one list of files that count. ``open_state`` is the way into the state
 database beside it.
 
@@ -16,9 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evolution_lab.telemetry.batches import BatchFile, BatchRecord
+    from evolution_lab.telemetry.exchange import Exchange
     from evolution_lab.telemetry.lake import Lake
     from evolution_lab.telemetry.landing import land, land_samples
     from evolution_lab.telemetry.mapping import ColumnMapping
+    from evolution_lab.telemetry.middleware import (
+        Counters,
+        TracingMiddleware,
+        create_tracing_middleware,
+    )
     from evolution_lab.telemetry.reading import Chunk, Reader, ReadOptions, Reject
     from evolution_lab.telemetry.report import LandingReport, SourceLanding
     from evolution_lab.telemetry.state import open_state
@@ -28,12 +35,16 @@ _HOMES = {
     "BatchRecord": "batches",
     "Chunk": "reading",
     "ColumnMapping": "mapping",
+    "Counters": "middleware",
+    "Exchange": "exchange",
     "Lake": "lake",
     "LandingReport": "report",
     "ReadOptions": "reading",
     "Reader": "reading",
     "Reject": "reading",
     "SourceLanding": "report",
+    "TracingMiddleware": "middleware",
+    "create_tracing_middleware": "middleware",
     "land": "landing",
     "land_samples": "landing",
     "open_state": "state",
@@ -44,12 +55,16 @@ __all__ = [
     "BatchRecord",
     "Chunk",
     "ColumnMapping",
+    "Counters",
+    "Exchange",
     "Lake",
     "LandingReport",
     "ReadOptions",
     "Reader",
     "Reject",
     "SourceLanding",
+    "TracingMiddleware",
+    "create_tracing_middleware",
     "land",
     "land_samples",
     "open_state",

@@ -1,0 +1,120 @@
+"""What a middleware saw of one request: the one thing that all its listeners are told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from evolution_lab.records import OperationRef, TelemetrySample
+from evolution_lab.telemetry.naming import template_path
+
+OperationHook = Callable[
+    ["Exchange"], "OperationRef | str | Awaitable[OperationRef | str | None] | None"
+]
+"""Names an exchange's operation; a plain function or a coroutine function, as all hooks may be."""
+
+NameHook = Callable[["Exchange"], "str | Awaitable[str | None] | None"]
+SampleHook = Callable[[TelemetrySample], "Awaitable[None] | None"]
+ExchangeListener = Callable[["Exchange"], "Awaitable[None] | None"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One HTTP request and its answer, as they passed through the middleware.
+
+    Nothing in it is redacted: it stays within the process that served the request.
+
+    Attributes:
+        protocol: Which interface the application speaks.
+        method: ``GET``, ``POST`` …; ``HTTP`` for methods that are not registered.
+        path: As the client asked for it, percent escapes decoded, without the query.
+        route: The template the framework matched, as the framework spells it; None where it
+            matched none or does not say.
+        started_ns: When the request came, nanoseconds since the epoch.
+        duration_ns: From then until the last part of the answer was handed to the server.
+        status_code: HTTP status; 500 where the application raised before it answered; None where
+            nobody was answered.
+        error: What the application raised.
+        completed: Whether the whole answer was handed to the server.
+        trace_id: 32 hexadecimal digits: the trace of the active span, of the client's
+            ``traceparent``, or a new one.
+        span_id: 16 hexadecimal digits: the active server span's own, or a new one.
+        parent_span_id: The span that called, None where nothing says so.
+        request_bytes: Size of the request's payload, None where it is not known.
+        response_bytes: Bytes of the answer's body handed to the server.
+        response_headers: In the order they were sent, names in lower case.
+        request_body: The payload's first bytes, where the middleware keeps bodies; else None.
+        response_body: The same of the answer.
+        request: The server's own view, as the application left it: the ASGI scope or the WSGI
+            environment. Only to be read.
+
+    Examples:
+        >>> seen = Exchange(protocol="asgi", method="GET", path="/users/7", route="/users/{id}",
+        ...     started_ns=0, duration_ns=1, status_code=200, trace_id="", span_id="",
+        ...     request={"headers": [(b"x-tenant", b"acme")], "query_string": b"full=1"})
+        >>> seen.operation_key, seen.header("X-Tenant"), seen.query
+        ('GET /users/{id}', 'acme', 'full=1')
+    """
+
+    protocol: Literal["asgi", "wsgi"]
+    method: str
+    path: str
+    route: str | None
+    started_ns: int
+    duration_ns: int
+    status_code: int | None
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None = None
+    error: BaseException | None = None
+    completed: bool = True
+    request_bytes: int | None = None
+    response_bytes: int = 0
+    response_headers: tuple[tuple[str, str], ...] = ()
+    request_body: bytes | None = None
+    response_body: bytes | None = None
+    request: Mapping[str, Any]
+
+    @property
+    def operation_key(self) -> str:
+        """Method and route template; without a route, the path with its ids replaced."""
+        return f"{self.method} {self.route or template_path(self.path)}"
+
+    @property
+    def query(self) -> str:
+        """The query string as the client sent it, without its question mark."""
+        if self.protocol == "wsgi":
+            return str(self.request.get("QUERY_STRING", ""))
+        return bytes(self.request.get("query_string", b"")).decode("latin-1")
+
+    @property
+    def request_headers(self) -> tuple[tuple[str, str], ...]:
+        """The request's headers, names in lower case; WSGI joins those that repeat."""
+        if self.protocol == "asgi":
+            headers = self.request.get("headers", ())
+            return tuple((n.decode("latin-1").lower(), v.decode("latin-1")) for n, v in headers)
+        found = [
+            (name.removeprefix("HTTP_").replace("_", "-").lower(), str(value))
+            for name, value in self.request.items()
+            if name.startswith("HTTP_") or name in {"CONTENT_TYPE", "CONTENT_LENGTH"}
+        ]
+        return tuple((name, value) for name, value in found if value)
+
+    def header(self, name: str) -> str | None:
+        """Return the first request header of a name, in any case of letters, or None."""
+        return request_header(self.protocol, self.request, name)
+
+
+def request_header(protocol: str, request: Mapping[str, Any], name: str) -> str | None:
+    """Return the first header of a name from an ASGI scope or a WSGI environment, or None."""
+    if protocol == "wsgi":
+        key = name.upper().replace("-", "_")
+        prefix = "" if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else "HTTP_"
+        value = request.get(prefix + key)
+        return None if value is None else str(value)
+    wanted = name.lower().encode("latin-1", "replace")
+    for key, raw in request.get("headers", ()):
+        if key.lower() == wanted:
+            return bytes(raw).decode("latin-1")
+    return None
