@@ -8,6 +8,7 @@ compare it with. Where the excess follows the whole traffic nothing is named.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -49,43 +50,69 @@ class Question:
     window: timedelta
     threshold_ns: float | None = None
 
+    @property
+    def since(self) -> datetime:
+        """Start of the time that the episode is compared with."""
+        return self.start - self.window * _HISTORY_WINDOWS
 
-def attribute(samples: pl.LazyFrame, question: Question) -> dict[str, Any] | None:
-    """Name the values that carry a shift of errors or latency.
+
+def attribute(samples: pl.LazyFrame, questions: Sequence[Question]) -> list[dict[str, Any] | None]:
+    """Name the values that carry shifts of errors or latency.
 
     Args:
-        samples: A ``SAMPLES`` frame.
-        question: What is asked.
+        samples: A ``SAMPLES`` frame; read once, however many questions there are.
+        questions: What is asked.
 
     Returns:
-        By dimension (``tenantId``, ``version``, ``errorCode``, ``channel``) a mapping with
-        ``value``, ``carried`` (share of the excess), ``pValue``; None where nothing is named.
-        Throughput is not attributed.
+        For each question, by dimension (``tenantId``, ``version``, ``errorCode``, ``channel``) a
+        mapping with ``value``, ``carried`` (share of the excess) and ``pValue``; None where nothing
+        is named. Throughput is not attributed.
     """
-    affected = _affected(question)
-    if affected is None:
-        return None
-    same = [
-        pl.col("operation_key") == question.operation.key,
-        pl.col("service").eq_missing(pl.lit(question.operation.service)),
-        pl.col("timestamp") >= question.start - question.window * _HISTORY_WINDOWS,
-        pl.col("timestamp") < question.end,
-    ]
+    asked = [question for question in questions if _affected(question) is not None]
+    if not asked:
+        return [None] * len(questions)
     calls = (
-        samples.filter(*same)
+        samples.filter(
+            pl.col("operation_key").is_in(sorted({q.operation.key for q in asked})),
+            pl.col("timestamp") >= min(q.since for q in asked),
+            pl.col("timestamp") < max(q.end for q in asked),
+        )
         .select(
+            "service",
+            "operation_key",
+            "timestamp",
+            "duration_ns",
+            "success",
+            "status_code",
             *DIMENSIONS.values(),
-            during=pl.col("timestamp") >= question.start,
-            affected=affected.fill_null(value=False),
         )
         .collect()
+        .partition_by("service", "operation_key", as_dict=True)
+    )
+    return [
+        _answer(calls.get((question.operation.service, question.operation.key)), question)
+        for question in questions
+    ]
+
+
+def _answer(calls: pl.DataFrame | None, question: Question) -> dict[str, Any] | None:
+    affected = _affected(question)
+    if calls is None or affected is None:
+        return None
+    compared = calls.filter(
+        pl.col("timestamp") >= question.since, pl.col("timestamp") < question.end
+    ).select(
+        *DIMENSIONS.values(),
+        during=pl.col("timestamp") >= question.start,
+        affected=affected.fill_null(value=False),
     )
     named = {}
     for name, column in DIMENSIONS.items():
         if column == "error_code":
-            found = _dominant_code(calls) if question.metric.endswith("error-rate") else None
+            rates = question.metric.endswith("error-rate")
+            found = _dominant_code(compared) if rates else None
         else:
-            found = _carrier(calls, column)
+            found = _carrier(compared, column)
         if found is not None:
             named[name] = found
     return named or None

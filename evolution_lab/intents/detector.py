@@ -111,10 +111,12 @@ class IntentDetector:
                 episode,
                 view,
                 incident_id=incidents[episode.incident],
-                attribution=_attribution(episode, view, around.samples),
+                attribution=attribution,
                 config=self.config,
             )
-            for episode in episodes
+            for episode, attribution in zip(
+                episodes, _attributions(episodes, view, around.samples), strict=True
+            )
         )
         gate = gate_level(
             self.config, operations=len(view.operations), windows_per_week=view.windows_per_week
@@ -177,25 +179,26 @@ class IntentDetector:
         }
 
 
-def _attribution(
-    episode: Episode, view: DetectionView, samples: pl.LazyFrame | None
-) -> dict[str, Any] | None:
+def _attributions(
+    episodes: Sequence[Episode], view: DetectionView, samples: pl.LazyFrame | None
+) -> list[dict[str, Any] | None]:
     if samples is None:
-        return None
+        return [None] * len(episodes)
+    return attribute(samples, [_question(episode, view) for episode in episodes])
+
+
+def _question(episode: Episode, view: DetectionView) -> Question:
     row = episode.strongest
     threshold = None
     if row.metric.startswith("latency") and row.baseline is not None:
         threshold = row.baseline * SMALLEST_SLOWDOWN
-    return attribute(
-        samples,
-        Question(
-            operation=view.operations[episode.operation],
-            metric=row.metric,
-            start=view.starts[episode.opened],
-            end=view.window_end(episode.last),
-            window=view.window,
-            threshold_ns=threshold,
-        ),
+    return Question(
+        operation=view.operations[episode.operation],
+        metric=row.metric,
+        start=view.starts[episode.opened],
+        end=view.window_end(episode.last),
+        window=view.window,
+        threshold_ns=threshold,
     )
 
 

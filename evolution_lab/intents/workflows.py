@@ -24,7 +24,7 @@ import hashlib
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -41,6 +41,8 @@ LEVEL: Final = 0.05
 LONGEST: Final = 6
 SMALLEST_SUPPORT: Final = 5
 SMALLEST_SHARE: Final = 0.01
+MOST_SHOWN: Final = 50
+"""Workflows returned of each basis, the strongest: nobody reads more."""
 _MOST_CANDIDATES: Final = 500
 _ABSORBED: Final = 0.8
 """A chain is left out when a longer one holds it and has at least this share of its support."""
@@ -48,18 +50,36 @@ _ABSORBED: Final = 0.8
 
 @dataclass(frozen=True, eq=False)
 class _Sequences:
-    """Collapsed sequences of one basis: codes, where each begins, and the rows behind them."""
+    """Collapsed sequences of one basis, step after step.
+
+    Attributes:
+        codes: Operation of each step.
+        which: Sequence of each step.
+        starts: Start of each step, ns.
+        ends: End of each step, ns.
+        failed: 1 where a step failed, 0 where it succeeded, -1 where nothing says.
+        tenants: Tenant of each step.
+        count: How many sequences there are.
+    """
 
     codes: npt.NDArray[np.int64]
-    bounds: npt.NDArray[np.int64]
-    rows: pl.DataFrame
+    which: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    failed: npt.NDArray[np.int8]
+    tenants: pl.Series
+    count: int
 
     def __len__(self) -> int:
-        return len(self.bounds) - 1
+        return self.count
 
-    def __iter__(self) -> Iterator[npt.NDArray[np.int64]]:
-        for start, end in zip(self.bounds[:-1], self.bounds[1:], strict=True):
-            yield self.codes[start:end]
+    def runs_of(self, chain: Chain) -> npt.NDArray[np.int64]:
+        """Return where runs of a chain begin, found step by step."""
+        n = len(chain)
+        places = np.nonzero(self.codes[: len(self.codes) - n + 1] == chain[0])[0]
+        for i, code in enumerate(chain[1:], start=1):
+            places = places[self.codes[places + i] == code]
+        return places[self.which[places] == self.which[places + n - 1]]
 
 
 def find_workflows(
@@ -101,7 +121,13 @@ def find_workflows(
         own = _collapsed(sequences.filter(pl.col("basis") == basis), codes)
         if len(own):
             chains = _significant(own, len(names), min_length=min_length, calls=calls)
-            found += [_workflow(own, chain, numbers, names, basis) for chain, numbers in chains]
+            strongest = sorted(
+                chains, key=lambda item: (item[1].p_value, -item[1].support, item[0])
+            )
+            found += [
+                _workflow(own, chain, numbers, names, basis)
+                for chain, numbers in strongest[:MOST_SHOWN]
+            ]
     return tuple(sorted(found, key=lambda w: (w.p_value, -w.support, w.id)))
 
 
@@ -117,9 +143,17 @@ def _collapsed(sequences: pl.DataFrame, codes: pl.DataFrame) -> _Sequences:
             (pl.col("code") != pl.col("code").shift(1).over("sequence_id")).fill_null(value=True)
         )
     )
-    lengths = rows.group_by("sequence_id", maintain_order=True).len()["len"].to_numpy()
-    bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return _Sequences(rows["code"].to_numpy(), bounds, rows)
+    starts = rows["timestamp"].dt.timestamp("us").to_numpy().astype(np.int64) * 1000
+    which = rows["sequence_id"].rle_id().cast(pl.Int64)
+    return _Sequences(
+        codes=rows["code"].to_numpy(),
+        which=which.to_numpy(),
+        starts=starts,
+        ends=starts + rows["duration_ns"].to_numpy(),
+        failed=(~rows["success"]).cast(pl.Int8).fill_null(-1).to_numpy(),
+        tenants=rows["tenant_id"],
+        count=rows["sequence_id"].n_unique(),
+    )
 
 
 @dataclass(frozen=True)
@@ -133,10 +167,9 @@ def _significant(
     sequences: _Sequences, alphabet: int, *, min_length: int, calls: set[tuple[int, int]]
 ) -> list[tuple[Chain, _Numbers]]:
     smallest = max(SMALLEST_SUPPORT, math.ceil(SMALLEST_SHARE * len(sequences)))
-    lengths = np.diff(sequences.bounds).astype(np.float64)
+    lengths = np.bincount(sequences.which, minlength=len(sequences)).astype(np.float64)
     table = np.zeros((len(sequences), alphabet))
-    which = np.repeat(np.arange(len(sequences)), np.diff(sequences.bounds))
-    np.add.at(table, (which, sequences.codes), 1.0)
+    np.add.at(table, (sequences.which, sequences.codes), 1.0)
     shares = table.sum(axis=0) / table.sum()
     kept: list[tuple[Chain, _Numbers]] = []
     support = _supports(sequences, min_length - 1)
@@ -161,11 +194,10 @@ def _significant(
 
 def _supports(sequences: _Sequences, n: int) -> Counter[Chain]:
     """Count in how many sequences each contiguous chain of ``n`` distinct steps occurs."""
-    codes, bounds = sequences.codes, sequences.bounds
+    codes, which = sequences.codes, sequences.which
     if len(codes) < n:
         return Counter()
     grams = np.lib.stride_tricks.sliding_window_view(codes, n)
-    which = np.repeat(np.arange(len(sequences)), np.diff(bounds))
     inside = which[: len(grams)] == which[n - 1 :]
     distinct = np.ones(len(grams), dtype=bool)
     for i in range(n):
@@ -249,22 +281,13 @@ def _workflow(
 ) -> Workflow:
     """Describe a chain by the runs of it: gaps, failures, duration, tenants."""
     n = len(chain)
-    grams = np.lib.stride_tricks.sliding_window_view(sequences.codes, n)
-    which = np.repeat(np.arange(len(sequences)), np.diff(sequences.bounds))
-    hits = np.nonzero(
-        (grams == np.array(chain)).all(axis=1) & (which[: len(grams)] == which[n - 1 :])
-    )[0]
-    rows = sequences.rows
-    starts = rows["timestamp"].dt.timestamp("us").to_numpy().astype(np.int64) * 1000
-    durations = rows["duration_ns"].to_numpy()
-    failed = (~rows["success"]).to_list()
-    gaps = np.concatenate([starts[hits + i + 1] - starts[hits + i] for i in range(n - 1)])
-    spans = (
-        np.max([starts[hits + i] + durations[hits + i] for i in range(n)], axis=0) - starts[hits]
-    )
-    outcomes = [[failed[hit + i] for i in range(n)] for hit in hits.tolist()]
-    known = [steps for steps in outcomes if all(step is not None for step in steps)]
-    tenants = Counter(t for t in rows["tenant_id"].gather(hits).to_list() if t is not None)
+    runs = sequences.runs_of(chain)
+    starts, ends = sequences.starts, sequences.ends
+    gaps = np.concatenate([starts[runs + i + 1] - starts[runs + i] for i in range(n - 1)])
+    spans = np.max([ends[runs + i] for i in range(n)], axis=0) - starts[runs]
+    outcomes = np.stack([sequences.failed[runs + i] for i in range(n)])
+    known = outcomes[:, (outcomes >= 0).all(axis=0)]
+    tenants = Counter(t for t in sequences.tenants.gather(runs).to_list() if t is not None)
     ranked = sorted(tenants.items(), key=lambda item: (-item[1], item[0]))
     steps = tuple(names[code] for code in chain)
     text = "\x1f".join([basis, *(f"{s.service or ''}\x1e{s.key}" for s in steps)])
@@ -278,7 +301,7 @@ def _workflow(
         lift=numbers.support / max(numbers.expected, 1e-9),
         p_value=numbers.p_value,
         median_gap_ns=int(np.median(gaps)),
-        error_rate=sum(any(steps) for steps in known) / len(known) if known else None,
+        error_rate=float((known > 0).any(axis=0).mean()) if known.shape[1] else None,
         duration_p50_ns=int(np.median(spans)),
         tenants=tuple(name for name, _ in ranked[:10]),
     )
