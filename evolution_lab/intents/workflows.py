@@ -79,7 +79,8 @@ class _Sequences:
         places = np.nonzero(self.codes[: len(self.codes) - n + 1] == chain[0])[0]
         for i, code in enumerate(chain[1:], start=1):
             places = places[self.codes[places + i] == code]
-        return places[self.which[places] == self.which[places + n - 1]]
+        runs: npt.NDArray[np.int64] = places[self.which[places] == self.which[places + n - 1]]
+        return runs
 
 
 def find_workflows(
