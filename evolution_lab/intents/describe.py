@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from evolution_lab.config import EvolutionConfig
-from evolution_lab.display import format_duration, format_quantity, format_value
+from evolution_lab.config import EvolutionConfig, format_timedelta
+from evolution_lab.display import format_quantity, format_value
 from evolution_lab.intents.decide import Episode, Row
 from evolution_lab.intents.evidence import UNITS
 from evolution_lab.intents.view import DetectionView
@@ -20,6 +20,9 @@ _NAMES = {
     "latency-tail": "95th percentile of latency",
     "throughput": "calls a window",
 }
+
+
+_DIMENSIONS = {"tenantId": "tenant", "errorCode": "error code"}
 
 
 def signal_id(operation: OperationRef, kind: str, start: object, detector: str) -> str:
@@ -116,7 +119,7 @@ def _evidence(
     row: Row, view: DetectionView, attribution: Mapping[str, Any] | None
 ) -> tuple[EvidenceItem, ...]:
     unit = UNITS[row.metric]
-    span = format_duration(row.horizon * view.window.total_seconds() * 1e9)
+    span = format_timedelta(row.horizon * view.window)
     calls = f"{row.n_obs} calls" if row.metric != "throughput" else f"{row.n_obs} calls in all"
     low, high = _baseline_range(row)
     items = [
@@ -146,7 +149,7 @@ def _evidence(
             EvidenceItem(
                 description=(
                     f"{format_quantity(found['carried'], 'fraction')} of the excess is in "
-                    f"{dimension} {found['value']!r}."
+                    f"{_DIMENSIONS.get(dimension, dimension)} {found['value']!r}."
                 ),
                 data={"dimension": dimension, **found},
             )
