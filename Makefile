@@ -70,7 +70,7 @@ picture: $(STAMPS)/test ## take the README's picture of the report anew; needs C
 .PHONY: lock
 lock: $(STAMPS)/venv ## pin versions anew; UPGRADE=--upgrade takes the newest
 	@$(PIP_INSTALL) "uv>=0.13"
-	@$(LOCK) --group test --output-file requirements/test.txt
+	@$(LOCK) --extra demo --extra otel --group test --output-file requirements/test.txt
 	@$(LOCK) --group build --constraints requirements/test.txt --output-file requirements/demo.txt
 
 .PHONY: clean

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from evolution_lab.telemetry.reading import Chunk, Reader, ReadOptions, Reject
     from evolution_lab.telemetry.report import LandingReport, SourceLanding
+    from evolution_lab.telemetry.span_processor import TelemetrySpanProcessor
     from evolution_lab.telemetry.state import open_state
 
 _HOMES = {
@@ -43,6 +44,7 @@ _HOMES = {
     "Reader": "reading",
     "Reject": "reading",
     "SourceLanding": "report",
+    "TelemetrySpanProcessor": "span_processor",
     "TracingMiddleware": "middleware",
     "create_tracing_middleware": "middleware",
     "land": "landing",
@@ -63,6 +65,7 @@ __all__ = [
     "Reader",
     "Reject",
     "SourceLanding",
+    "TelemetrySpanProcessor",
     "TracingMiddleware",
     "create_tracing_middleware",
     "land",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evolution_lab.records import OperationRef, TelemetrySample
@@ -43,11 +43,12 @@ class Exchange:
         parent_span_id: The span that called, None where nothing says so.
         request_bytes: Size of the request's payload, None where it is not known.
         response_bytes: Bytes of the answer's body handed to the server.
-        response_headers: In the order they were sent, names in lower case.
+        raw_response_headers: As the application gave them, bytes or text.
         request_body: The payload's first bytes, where the middleware keeps bodies; else None.
         response_body: The same of the answer.
         request: The server's own view, as the application left it: the ASGI scope or the WSGI
             environment. Only to be read.
+        span_attributes: Attributes of the OpenTelemetry span that stands for the request.
 
     Examples:
         >>> seen = Exchange(protocol="asgi", method="GET", path="/users/7", route="/users/{id}",
@@ -71,10 +72,11 @@ class Exchange:
     completed: bool = True
     request_bytes: int | None = None
     response_bytes: int = 0
-    response_headers: tuple[tuple[str, str], ...] = ()
+    raw_response_headers: Iterable[tuple[Any, Any]] = ()
     request_body: bytes | None = None
     response_body: bytes | None = None
     request: Mapping[str, Any]
+    span_attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def operation_key(self) -> str:
@@ -93,7 +95,7 @@ class Exchange:
         """The request's headers, names in lower case; WSGI joins those that repeat."""
         if self.protocol == "asgi":
             headers = self.request.get("headers", ())
-            return tuple((n.decode("latin-1").lower(), v.decode("latin-1")) for n, v in headers)
+            return _texts(headers)
         found = [
             (name.removeprefix("HTTP_").replace("_", "-").lower(), str(value))
             for name, value in self.request.items()
@@ -101,9 +103,22 @@ class Exchange:
         ]
         return tuple((name, value) for name, value in found if value)
 
+    @property
+    def response_headers(self) -> tuple[tuple[str, str], ...]:
+        """The answer's headers in the order they were sent, names in lower case."""
+        return _texts(self.raw_response_headers)
+
     def header(self, name: str) -> str | None:
         """Return the first request header of a name, in any case of letters, or None."""
         return request_header(self.protocol, self.request, name)
+
+
+def _texts(headers: Iterable[tuple[Any, Any]]) -> tuple[tuple[str, str], ...]:
+    return tuple((_text(name).lower(), _text(value)) for name, value in headers)
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def request_header(protocol: str, request: Mapping[str, Any], name: str) -> str | None:
@@ -115,6 +130,6 @@ def request_header(protocol: str, request: Mapping[str, Any], name: str) -> str 
         return None if value is None else str(value)
     wanted = name.lower().encode("latin-1", "replace")
     for key, raw in request.get("headers", ()):
-        if key.lower() == wanted:
+        if key == wanted:  # Servers give names in lower case.
             return bytes(raw).decode("latin-1")
     return None

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from evolution_lab.records import OperationRef, TelemetrySample
+from evolution_lab.records.telemetry import Channel, NameSource
 from evolution_lab.telemetry.exchange import Exchange
+from evolution_lab.telemetry.otlp_names import operation_name
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_NAME: Final = 300
@@ -52,8 +54,9 @@ class SampleMaker:
             code = "incomplete-answer"
         elif status is not None and status >= 400:
             code = str(status)
+        key, name_source, channel = self._name(exchange)
         return TelemetrySample(
-            operation=OperationRef(self._key(exchange), self.service, self.version),
+            operation=OperationRef(key, self.service, self.version),
             timestamp=_EPOCH + timedelta(microseconds=exchange.started_ns // 1_000),
             duration_ns=exchange.duration_ns,
             success=success,
@@ -65,9 +68,9 @@ class SampleMaker:
             trace_id=exchange.trace_id,
             span_id=exchange.span_id,
             parent_span_id=exchange.parent_span_id,
-            channel="rest",
+            channel=channel,
             payload_bytes=exchange.request_bytes,
-            name_source="route" if exchange.route else "derived",
+            name_source=name_source,
         )
 
     def operation(self, answer: OperationRef | str) -> OperationRef:
@@ -76,15 +79,22 @@ class SampleMaker:
             return answer
         return OperationRef(str(answer)[:_LONGEST_NAME], self.service, self.version)
 
-    def _key(self, exchange: Exchange) -> str:
+    def _name(self, exchange: Exchange) -> tuple[str, NameSource, Channel]:
+        """Return key, source and channel, as spans of the same request would be named."""
+        said = exchange.span_attributes
+        if "graphql.operation.type" in said or "graphql.operation.name" in said:
+            key, source, _ = operation_name("", "server", said)
+            if source == "graphql":
+                return key, "graphql", "graphql"
         key = exchange.operation_key[:_LONGEST_NAME]
-        if exchange.route or key in self._derived:
-            return key
-        # Strangers choose paths: they must not make operations without end.
-        if len(self._derived) >= _MOST_DERIVED:
-            return f"{exchange.method} /…"
-        self._derived.add(key)
-        return key
+        if exchange.route:
+            return key, "route", "rest"
+        if key not in self._derived:
+            # Strangers choose paths: they must not make operations without end.
+            if len(self._derived) >= _MOST_DERIVED:
+                return f"{exchange.method} /…", "derived", "rest"
+            self._derived.add(key)
+        return key, "derived", "rest"
 
 
 def named(answer: object) -> str | None:

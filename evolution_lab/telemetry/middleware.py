@@ -27,6 +27,7 @@ from evolution_lab.telemetry.hooks import HookCalls, HookThread, Loop
 from evolution_lab.telemetry.live_pipe import LivePipe
 from evolution_lab.telemetry.observation import Observation
 from evolution_lab.telemetry.sample_lines import to_line
+from evolution_lab.telemetry.span_claims import SpanClaims
 from evolution_lab.telemetry.wsgi import WsgiApp, WsgiMiddleware
 
 _EXIT_SECONDS: Final = 3.0
@@ -84,6 +85,7 @@ class TracingMiddleware:
     _in_hooks: int = field(default=0, init=False)
     _seen: int = field(default=0, init=False)
     _dropped: int = field(default=0, init=False)
+    _claims: SpanClaims | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         renew_when_forked(self)
@@ -150,6 +152,8 @@ class TracingMiddleware:
         with self._lock:
             self._seen += 1
         try:
+            if self._claims is not None and observation.ids is not None:
+                self._claims.claim(observation.ids)
             self._hand_on(observation.exchange(), loop)
         except Exception as error:  # noqa: BLE001 - the request goes on, whatever we misread
             self._unmade(error)
@@ -162,6 +166,10 @@ class TracingMiddleware:
             self._hand_on(sample, None)
         except Exception as error:  # noqa: BLE001
             self._unmade(error)
+
+    def claim_spans(self, claims: SpanClaims) -> None:
+        """Tell ``claims`` from now on which spans stand for requests that are watched here."""
+        self._claims = claims
 
     def failed(self, name: str, error: BaseException) -> None:
         """Count a failure of our own while a request was watched, and log the first of its name."""

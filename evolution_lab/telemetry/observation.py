@@ -94,7 +94,7 @@ class Observation:
             protocol=self.protocol,
             method=self._method(),
             path=self._path(),
-            route=matched_route(self.protocol, self.request, django=self.django),
+            route=self._route(ids),
             started_ns=self.started_ns,
             duration_ns=duration,
             status_code=status,
@@ -105,11 +105,16 @@ class Observation:
             completed=self.ended_ns is not None,
             request_bytes=self._request_size(),
             response_bytes=self.response_bytes,
-            response_headers=tuple((_text(n).lower(), _text(v)) for n, v in self.response_headers),
+            raw_response_headers=self.response_headers,
             request_body=b"".join(self._request_body) if kept else None,
             response_body=b"".join(self._response_body) if kept else None,
             request=self.request,
+            span_attributes=ids.span_attributes,
         )
+
+    def _route(self, ids: TraceIds) -> str | None:
+        route = matched_route(self.protocol, self.request, django=self.django)
+        return route or ids.span_attributes.get("http.route")
 
     def _header(self, name: str) -> str | None:
         return request_header(self.protocol, self.request, name)
@@ -133,10 +138,6 @@ class Observation:
             return None
         known = stated.isascii() and stated.isdecimal() and len(stated) <= _MOST_DIGITS
         return int(stated) if known else None
-
-
-def _text(value: Any) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 class Watcher(Protocol):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 _otel: Any
@@ -15,6 +17,10 @@ except ImportError:  # OpenTelemetry's API is not needed to watch requests.
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 _SERVER: Final = "SERVER"
+_random = random.Random()  # noqa: S311 - unique, not secret
+"""Not the one that services seed: two runs must not give the same ids."""
+os.register_at_fork(after_in_child=_random.seed)
+
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
 
@@ -28,12 +34,19 @@ class TraceIds:
         span_id: 16 hexadecimal digits.
         parent_span_id: The span that called, None where nothing says so.
         of_span: Whether the ids are those of an OpenTelemetry span that stands for this request.
+        span: That span, where it could be got hold of.
     """
 
     trace_id: str
     span_id: str
     parent_span_id: str | None = None
     of_span: bool = False
+    span: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def span_attributes(self) -> Mapping[str, Any]:
+        """What the span says of the request so far; empty without one, or if it is not recorded."""
+        return getattr(self.span, "attributes", None) or {}
 
 
 def active_server_span() -> TraceIds | None:
@@ -66,6 +79,7 @@ def span_ids(span: Any) -> TraceIds:
         f"{context.span_id:016x}",
         None if parent is None else f"{parent.span_id:016x}",
         of_span=True,
+        span=span,
     )
 
 
@@ -80,7 +94,7 @@ def ids_without_span(traceparent: str | None) -> TraceIds:
         >>> ids.trace_id, ids.parent_span_id, ids.of_span
         ('4bf92f3577b34da6a3ce929d0e0e4736', '00f067aa0ba902b7', False)
     """
-    new = os.urandom(24).hex()
+    new = f"{_random.getrandbits(192):048x}"
     if _otel is not None:
         context = _otel.get_current_span().get_span_context()
         if context.is_valid:
