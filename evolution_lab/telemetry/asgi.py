@@ -51,10 +51,7 @@ class AsgiMiddleware:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = _Request(
-            Observation("asgi", scope, self.watcher.keep_bodies, self._django),
-            self.watcher,
-            receive,
-            send,
+            self.watcher.begun("asgi", scope, django=self._django), self.watcher, receive, send
         )
         token = under_way.set(request.seen)
         try:

@@ -25,9 +25,10 @@ from evolution_lab.telemetry.exchange_samples import SampleMaker, named
 from evolution_lab.telemetry.forks import renew_when_forked
 from evolution_lab.telemetry.hooks import HookCalls, HookThread, Loop
 from evolution_lab.telemetry.live_pipe import LivePipe
-from evolution_lab.telemetry.observation import Observation
+from evolution_lab.telemetry.observation import Observation, Protocols
 from evolution_lab.telemetry.sample_lines import to_line
 from evolution_lab.telemetry.span_claims import SpanClaims
+from evolution_lab.telemetry.trace_ids import active_server_span
 from evolution_lab.telemetry.wsgi import WsgiApp, WsgiMiddleware
 
 _EXIT_SECONDS: Final = 3.0
@@ -142,6 +143,25 @@ class TracingMiddleware:
             self.pipe.close(timeout)
         return self.counters
 
+    def begun(
+        self, protocol: Protocols, request: Mapping[str, Any], *, django: bool
+    ) -> Observation:
+        """Begin to watch a request; never raises, never waits.
+
+        Args:
+            protocol: ``asgi`` or ``wsgi``.
+            request: The scope or the environment.
+            django: Whether Django's own handler serves it.
+        """
+        seen = Observation(protocol, request, self.keep_bodies, django)
+        try:
+            seen.ids = active_server_span()
+            if self._claims is not None and seen.ids is not None:
+                self._claims.claim(seen.ids)
+        except Exception as error:  # noqa: BLE001 - a tracer of some other make
+            self.failed("looking for a span", error)
+        return seen
+
     def finished(self, observation: Observation, loop: Loop | None = None) -> None:
         """Hand on a request whose answer has ended; never raises, never waits.
 
@@ -152,8 +172,6 @@ class TracingMiddleware:
         with self._lock:
             self._seen += 1
         try:
-            if self._claims is not None and observation.ids is not None:
-                self._claims.claim(observation.ids)
             self._hand_on(observation.exchange(), loop)
         except Exception as error:  # noqa: BLE001 - the request goes on, whatever we misread
             self._unmade(error)

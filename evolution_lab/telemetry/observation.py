@@ -13,6 +13,8 @@ from evolution_lab.telemetry.hooks import Loop
 from evolution_lab.telemetry.routes import matched_route
 from evolution_lab.telemetry.trace_ids import TraceIds, active_server_span, ids_without_span
 
+Protocols = Literal["asgi", "wsgi"]
+
 _METHODS: Final = frozenset(
     {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"}
 )
@@ -37,11 +39,11 @@ class Observation:
         ended_ns: On that clock, when the whole answer had been handed over; None until then.
     """
 
-    protocol: Literal["asgi", "wsgi"]
+    protocol: Protocols
     request: Mapping[str, Any]
     keep_bodies: int = 0
     django: bool = False
-    ids: TraceIds | None = field(default_factory=active_server_span)
+    ids: TraceIds | None = None
     started_ns: int = field(default_factory=time.time_ns)
     clock_ns: int = field(default_factory=time.perf_counter_ns)
     ended_ns: int | None = None
@@ -143,7 +145,14 @@ class Observation:
 class Watcher(Protocol):
     """What the wrappers of applications report to."""
 
-    keep_bodies: int
+    @property
+    def keep_bodies(self) -> int:
+        """Most bytes kept of each body."""
+
+    def begun(
+        self, protocol: Protocols, request: Mapping[str, Any], *, django: bool
+    ) -> Observation:
+        """Begin to watch a request; never raises, never waits."""
 
     def finished(self, observation: Observation, loop: Loop | None = None) -> None:
         """Hand on a request whose answer has ended; never raises, never waits."""

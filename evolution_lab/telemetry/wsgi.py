@@ -35,7 +35,7 @@ class WsgiMiddleware:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
-        seen = Observation("wsgi", environ, self.watcher.keep_bodies, self._django)
+        seen = self.watcher.begun("wsgi", environ, django=self._django)
         request = _Request(seen, self.watcher, start_response)
         if self.watcher.keep_bodies and "wsgi.input" in environ:
             environ["wsgi.input"] = _ObservedInput(environ["wsgi.input"], request)
