@@ -47,6 +47,7 @@ class Observation:
     started_ns: int = field(default_factory=time.time_ns)
     clock_ns: int = field(default_factory=time.perf_counter_ns)
     ended_ns: int | None = None
+    route: str | None = None
     status_code: int | None = None
     error: BaseException | None = None
     request_bytes: int = 0
@@ -58,9 +59,10 @@ class Observation:
     _kept_of_response: int = 0
 
     def answer_begins(self, status_code: int, headers: Iterable[tuple[Any, Any]]) -> None:
-        """Take note of status and headers, and of the span if it is active only further inside."""
+        """Take note of status and headers, and of what is known only further inside: route and span."""
         self.status_code = status_code
         self.response_headers = headers
+        self.route = self._matched_route()
         if self.ids is None:
             self.ids = active_server_span()
 
@@ -115,8 +117,12 @@ class Observation:
         )
 
     def _route(self, ids: TraceIds) -> str | None:
-        route = matched_route(self.protocol, self.request, django=self.django)
+        # Flask forgets the route when the answer is complete; others may learn it late.
+        route = self.route or self._matched_route()
         return route or ids.span_attributes.get("http.route")
+
+    def _matched_route(self) -> str | None:
+        return matched_route(self.protocol, self.request, django=self.django)
 
     def _header(self, name: str) -> str | None:
         return request_header(self.protocol, self.request, name)

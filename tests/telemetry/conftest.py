@@ -43,7 +43,9 @@ async def ask(app, path: str, method: str = "GET", body: bytes = b"", headers=No
     parts = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive():
-        return parts.pop(0) if parts else {"type": "http.disconnect"}
+        if not parts:
+            await asyncio.Event().wait()  # The client stays until it has its answer.
+        return parts.pop(0)
 
     async def send(message):
         if message["type"] == "http.response.start":
