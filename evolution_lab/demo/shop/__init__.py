@@ -3,7 +3,7 @@
 Takes settings and faults, gives an ASGI application (``create_shop``) of eleven operations for four
 tenants over an sqlite database, with a payments service it waits for and a worker it hands orders
 to; its spans come from the OpenTelemetry SDK (``OtlpFileExporter`` writes them as the Collector
-does), its promises stand in ``openapi_document``. ``python -m evolution_lab.demo.shop`` serves it.
+does), ``Watch`` puts the package's own middleware beside them, its promises stand in ``openapi_document``. ``python -m evolution_lab.demo.shop`` serves it.
 Needs the extra ``demo``.
 """
 
@@ -16,6 +16,7 @@ try:
     from evolution_lab.demo.shop.payments import create_payments
     from evolution_lab.demo.shop.serving import ServedApp
     from evolution_lab.demo.shop.settings import REGRESSIONS, ShopSettings
+    from evolution_lab.demo.shop.watching import Watch
 except ModuleNotFoundError as error:
     if error.name is not None and error.name.startswith("evolution_lab"):
         raise
@@ -27,6 +28,7 @@ __all__ = [
     "ServedApp",
     "ShopApp",
     "ShopSettings",
+    "Watch",
     "create_payments",
     "create_shop",
     "openapi_document",

@@ -18,6 +18,7 @@ from evolution_lab.demo.shop.payments import create_payments
 from evolution_lab.demo.shop.serving import ServedApp
 from evolution_lab.demo.shop.settings import REGRESSIONS, ShopSettings
 from evolution_lab.demo.shop.tracing import Tracing
+from evolution_lab.demo.shop.watching import Watch
 from evolution_lab.demo.timeline import PLAN, PLANNED_MINUTES, Faults, Timeline
 
 
@@ -47,7 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         payments = stack.enter_context(
             ServedApp(create_payments(pace=pace, faults=faults, tracing=tracing))
         )
-        shop = create_shop(settings, faults=faults, exporter=exporter, payments_url=payments.url)
+        watch = Watch(options.data) if options.data is not None else None
+        if watch is not None:
+            stack.callback(watch.close)
+        shop = create_shop(
+            settings, faults=faults, exporter=exporter, payments_url=payments.url, watch=watch
+        )
         stack.callback(shop.tracing.shutdown)
         served = stack.enter_context(ServedApp(shop, options.port))
         sys.stdout.write(f"{served.url}\n")
@@ -80,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
         help=f"plant a fault from the beginning; one of {', '.join(PLAN)}",
     )
     parser.add_argument("--otlp", type=Path, metavar="FILE", help="append its spans to a file")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="land what the package's own middleware sees into a lab directory",
+    )
     parser.add_argument("--pace", type=float, default=0.0, help="scale of its waits (%(default)s)")
     parser.add_argument("--failure-rate", type=float, default=0.0, help="fraction (%(default)s)")
     parser.add_argument("--seed", type=int, default=7, help="of its contents (%(default)s)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -27,6 +27,7 @@ from evolution_lab.demo.shop.queue import OrderQueue
 from evolution_lab.demo.shop.settings import ShopSettings
 from evolution_lab.demo.shop.store import Store
 from evolution_lab.demo.shop.tracing import Tracing, TracingMiddleware
+from evolution_lab.demo.shop.watching import Watch
 from evolution_lab.demo.timeline import CANARY_SHARE, CANARY_VERSION, VERSIONS, Faults
 
 _ENDPOINTS: Final[tuple[tuple[str, str, Handler], ...]] = (
@@ -79,7 +80,7 @@ def create_shop(
     faults: Faults | None = None,
     exporter: SpanExporter | None = None,
     payments_url: str | None = None,
-    middleware: Sequence[Middleware] = (),
+    watch: Watch | None = None,
 ) -> ShopApp:
     """Return the shop, its database filled, its spans going to an exporter.
 
@@ -88,7 +89,7 @@ def create_shop(
         faults: What is wrong with it, and when.
         exporter: Where its spans, and those of the services it uses, go.
         payments_url: Where the payments service listens; without it, it is called in this process.
-        middleware: Wrapped around the application inside the server span, first one outermost.
+        watch: The package's own middleware, put inside the server span.
 
     Examples:
         >>> import asyncio, httpx
@@ -125,14 +126,14 @@ def create_shop(
         tracer=tracing.tracer("shop", CANARY_VERSION),
     )
     return ShopApp(
-        stable=_application(shop, middleware),
-        canary=_application(next_shop, middleware),
+        stable=_application(shop, watch),
+        canary=_application(next_shop, watch),
         shop=shop,
         tracing=tracing,
     )
 
 
-def _application(shop: Shop, middleware: Sequence[Middleware]) -> Starlette:
+def _application(shop: Shop, watch: Watch | None) -> Starlette:
     async def document(_request: Request) -> Response:
         return JSONResponse(openapi_document(shop.settings.version))
 
@@ -140,10 +141,12 @@ def _application(shop: Shop, middleware: Sequence[Middleware]) -> Starlette:
         Route(path, endpoint(shop, handler), methods=[method])
         for method, path, handler in _ENDPOINTS
     ]
-    watch = Middleware(TracingMiddleware, tracer=shop.tracer, routes=list(routes))
+    middleware = [Middleware(TracingMiddleware, tracer=shop.tracer, routes=list(routes))]
+    if watch is not None:
+        middleware.append(watch.middleware(shop.settings.version))
     return Starlette(
         routes=[*routes, Route("/openapi.json", document)],
-        middleware=[watch, *middleware],
+        middleware=middleware,
         lifespan=lambda _app: _working(shop),
     )
 
