@@ -26,7 +26,7 @@ from evolution_lab.demo.shop.payments import Payments, create_payments
 from evolution_lab.demo.shop.queue import OrderQueue
 from evolution_lab.demo.shop.settings import ShopSettings
 from evolution_lab.demo.shop.store import Store
-from evolution_lab.demo.shop.tracing import Tracing, TracingMiddleware
+from evolution_lab.demo.shop.tracing import SpanMiddleware, Tracing
 from evolution_lab.demo.shop.watching import Watch
 from evolution_lab.demo.timeline import CANARY_SHARE, CANARY_VERSION, VERSIONS, Faults
 
@@ -141,7 +141,7 @@ def _application(shop: Shop, watch: Watch | None) -> Starlette:
         Route(path, endpoint(shop, handler), methods=[method])
         for method, path, handler in _ENDPOINTS
     ]
-    middleware = [Middleware(TracingMiddleware, tracer=shop.tracer, routes=list(routes))]
+    middleware = [Middleware(SpanMiddleware, tracer=shop.tracer, routes=list(routes))]
     if watch is not None:
         middleware.append(watch.middleware(shop.settings.version))
     return Starlette(

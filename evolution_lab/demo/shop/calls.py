@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.trace import SpanKind, Tracer, get_current_span
 from starlette.requests import Request
@@ -20,7 +20,7 @@ from evolution_lab.demo.shop.store import Store
 from evolution_lab.demo.shop.tracing import fail
 from evolution_lab.demo.timeline import Faults
 
-_LARGEST_BODY = 1 << 20
+_LARGEST_BODY: Final = 1 << 20
 
 
 class ShopError(Exception):
@@ -40,7 +40,17 @@ class ShopError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
-    """What all calls of one version of the shop share."""
+    """What all calls of one version of the shop share.
+
+    Attributes:
+        settings: How it is to behave.
+        faults: What is wrong with it now.
+        store: Its database.
+        pace: Its waits and its failures.
+        payments: Its client of the payments service.
+        orders: The queue it hands placed orders to.
+        tracer: Of this version.
+    """
 
     settings: ShopSettings
     faults: Faults
@@ -57,7 +67,15 @@ class Shop:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A call: the shop, who calls, and what was sent."""
+    """A call: the shop, who calls, and what was sent.
+
+    Attributes:
+        shop: Who answers.
+        request: What came.
+        tenant: From ``X-Tenant-Id``: what a call can see is this tenant's.
+        user: From ``X-User-Id``.
+        body: The JSON object of a POST; empty for a GET.
+    """
 
     shop: Shop
     request: Request

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from evolution_lab.demo.shop.pace import Pace
-from evolution_lab.demo.shop.tracing import Tracing, TracingMiddleware, fail
+from evolution_lab.demo.shop.tracing import SpanMiddleware, Tracing, fail
 from evolution_lab.demo.timeline import PLAN, VERSIONS, Faults
 
 DECLINED_CARD: Final = "card-declined"
@@ -37,7 +37,7 @@ def create_payments(*, pace: Pace, faults: Faults, tracing: Tracing) -> Starlett
 
     routes = [Route("/authorizations", authorize, methods=["POST"])]
     tracer = tracing.tracer("payments", VERSIONS["payments"])
-    watch = Middleware(TracingMiddleware, tracer=tracer, routes=list(routes))
+    watch = Middleware(SpanMiddleware, tracer=tracer, routes=list(routes))
     return Starlette(routes=routes, middleware=[watch])
 
 

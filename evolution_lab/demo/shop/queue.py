@@ -19,7 +19,14 @@ DESTINATION: Final = "orders.placed"
 
 @dataclass(frozen=True)
 class PlacedOrder:
-    """A message: an order to pack, and the span that sent it."""
+    """A message: an order to pack.
+
+    Attributes:
+        order_id: The order.
+        tenant: Whose it is.
+        user: Who placed it.
+        sender: The span that sent the message.
+    """
 
     order_id: str
     tenant: str

@@ -89,7 +89,7 @@ def fail(span: Span, error_type: str, message: str) -> None:
 
 
 @dataclass
-class TracingMiddleware:
+class SpanMiddleware:
     """ASGI middleware: a server span around every request, its ids in the answer's ``traceresponse``.
 
     Attributes:
