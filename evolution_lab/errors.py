@@ -8,7 +8,9 @@
     │   ├── MappingError            a column mapping names a role or column that is not there
     │   ├── TimeZoneRequiredError   timestamps carry no zone and none was given
     │   ├── FrameContractError      a frame does not keep the contract between two folders
-    │   └── InvalidSuggestionError  a suggestion breaks a rule it must keep to be proposed
+    │   ├── InvalidSuggestionError  a suggestion breaks a rule it must keep to be proposed
+    │   ├── InvalidDocumentError    an OpenAPI document, or a schema, cannot be read as one
+    │   └── InvalidPayloadError     an operation's input does not fit its schema
     ├── LakeError                   the lab directory cannot be used as it is
     │   ├── FormatVersionError      written by a newer version of the package
     │   ├── CorruptFileError        a stored file cannot be read
@@ -102,6 +104,21 @@ class InvalidSuggestionError(InputError):
     def __init__(self, suggestion_id: str, reasons: Iterable[str]) -> None:
         self.reasons = tuple(reasons)
         super().__init__(f"suggestion {suggestion_id[:8]!r} is not valid: {' '.join(self.reasons)}")
+
+
+class InvalidDocumentError(InputError):
+    """An OpenAPI document, or a part of it such as a schema, cannot be read as one."""
+
+
+class InvalidPayloadError(InputError):
+    """An operation's input does not fit its schema; ``violations`` says where and how.
+
+    Values are left out: they are the caller's, and messages end in logs.
+    """
+
+    def __init__(self, operation: str, violations: Iterable[str]) -> None:
+        self.violations = tuple(violations)
+        super().__init__(f"the input of {operation!r} is not valid: {'; '.join(self.violations)}.")
 
 
 class LakeError(EvolutionLabError):

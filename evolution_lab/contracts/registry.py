@@ -1,0 +1,252 @@
+"""``OperationRegistry``: runs operations as their specs promise, and tells what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import threading
+from collections import OrderedDict
+from collections.abc import Awaitable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from evolution_lab.contracts.context import Handler, HandlerContext
+from evolution_lab.contracts.execution import Execution, Registered
+from evolution_lab.contracts.input_schema import InputSchema
+from evolution_lab.contracts.listeners import SampleListener, SampleListeners
+from evolution_lab.contracts.operation_spec import OperationSpec
+from evolution_lab.errors import InputError, UnknownNameError
+
+MOST_VARIANT_SCHEMAS: Final = 256
+_RESOLVER: Final = "spec_variant_resolver"
+
+
+@dataclass(eq=False)
+class OperationRegistry:
+    """Operations with their handlers.
+
+    A call runs exactly one handler, once. ``context.spec_variant_resolver`` may choose a variant of
+    the spec; the registered handler takes its place only while the variant's handler has not
+    started: the resolver failed, there is no handler, the schema is none or the input does not fit
+    it. What a handler raises once it has started is the caller's to see, whichever handler it is.
+
+    Handlers and resolvers may be plain or async. ``execute`` is for plain code and ``await
+    aexecute`` for async code; both run a plain handler in the thread of the call.
+
+    Attributes:
+        service: The service whose operations these are; samples carry it.
+
+    Examples:
+        >>> registry = OperationRegistry("shop")
+        >>> spec = OperationSpec(key="cart.add", version="1.0.0", kind="command", goal="Add.",
+        ...                      input_schema={"required": ["sku"]})
+        >>> registry.register(spec, lambda value, context: {"added": value["sku"]})
+        >>> samples = []
+        >>> registry.on_sample(samples.append)
+        >>> registry.execute("cart.add", "1.0.0", {"sku": "A-1"})
+        {'added': 'A-1'}
+        >>> [(str(sample.operation), sample.success) for sample in samples]
+        [('shop · cart.add · 1.0.0', True)]
+    """
+
+    service: str | None = None
+    _registered: dict[str, dict[str, Registered]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    _schemas: OrderedDict[int, tuple[OperationSpec, InputSchema]] = field(
+        default_factory=OrderedDict, init=False, repr=False
+    )
+    _listeners: SampleListeners = field(default_factory=SampleListeners, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def register(self, spec: OperationSpec, handler: Handler) -> None:
+        """Take an operation in.
+
+        Raises:
+            InputError: The key has a handler of this version already.
+            InvalidDocumentError: The input schema is none.
+        """
+        schema = InputSchema(spec.key, spec.input_schema)
+        with self._lock:
+            versions = self._registered.setdefault(spec.key, {})
+            if spec.version in versions:
+                raise InputError(
+                    f"{spec.key!r} {spec.version} is registered already; a version has one handler."
+                )
+            versions[spec.version] = Registered(spec, handler, schema)
+
+    def spec(self, key: str, version: str | None = None) -> OperationSpec:
+        """Return a registered spec; the one registered last without a version.
+
+        Raises:
+            UnknownNameError: There is no such operation, or not in this version.
+        """
+        return self._find(key, version).spec
+
+    def specs(self) -> tuple[OperationSpec, ...]:
+        """Return all registered specs, by key and in the order of their registration."""
+        with self._lock:
+            return tuple(
+                registered.spec
+                for _, versions in sorted(self._registered.items())
+                for registered in versions.values()
+            )
+
+    def on_sample(self, listener: SampleListener) -> None:
+        """Tell ``listener`` of each execution from now on; its failures never reach a caller."""
+        self._listeners.add(listener)
+
+    @property
+    def hook_errors(self) -> Mapping[str, int]:
+        """Failures of listeners and resolvers so far, by name."""
+        return self._listeners.errors()
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Wait for async listeners to end; the registry may be used again."""
+        self._listeners.close(timeout)
+
+    def execute(
+        self,
+        key: str,
+        version: str | None,
+        input: Any,  # noqa: A002 - what it is
+        context: HandlerContext | None = None,
+    ) -> Any:
+        """Run an operation and return its output.
+
+        What is async is run to its end meanwhile: on an event loop of its own, in another thread
+        where this one runs a loop already.
+
+        Args:
+            key: The operation.
+            version: Its version; the one registered last for None.
+            input: Its input, a JSON value.
+            context: The call's surroundings.
+
+        Raises:
+            UnknownNameError: There is no such operation, or not in this version.
+            InvalidPayloadError: The input does not fit the schema; nothing was started.
+        """
+        execution = self._execution(key, version, input, context)
+        error: BaseException | None = None
+        try:
+            answer = None
+            try:
+                answer = _settled(execution.choice())
+            except Exception as failure:  # noqa: BLE001 - a resolver never fails a call
+                self._resolver_failed(execution, failure)
+            handler = execution.take(answer)
+            return _settled(handler(input, execution.context))
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self._tell(execution, error)
+            error = None  # A traceback that holds its own frame is not freed soon.
+
+    async def aexecute(
+        self,
+        key: str,
+        version: str | None,
+        input: Any,  # noqa: A002
+        context: HandlerContext | None = None,
+    ) -> Any:
+        """Run an operation and return its output; see ``execute``.
+
+        Raises:
+            UnknownNameError: There is no such operation, or not in this version.
+            InvalidPayloadError: The input does not fit the schema; nothing was started.
+        """
+        execution = self._execution(key, version, input, context)
+        error: BaseException | None = None
+        try:
+            answer = None
+            try:
+                answer = execution.choice()
+                if inspect.isawaitable(answer):
+                    answer = await answer
+            except Exception as failure:  # noqa: BLE001
+                self._resolver_failed(execution, failure)
+                answer = None
+            handler = execution.take(answer)
+            output = handler(input, execution.context)
+            return await output if inspect.isawaitable(output) else output
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self._tell(execution, error)
+            error = None
+
+    def _execution(
+        self, key: str, version: str | None, value: Any, context: HandlerContext | None
+    ) -> Execution:
+        return Execution(
+            registered=self._find(key, version),
+            value=value,
+            context=context or HandlerContext(),
+            handler_of=self._handler_of,
+            schema_of=self._schema_of,
+            service=self.service,
+        )
+
+    def _find(self, key: str, version: str | None) -> Registered:
+        with self._lock:
+            versions = self._registered.get(key)
+            if versions is None:
+                raise UnknownNameError("operation", key, self._registered)
+            if version is None:
+                return next(reversed(versions.values()))
+            if version not in versions:
+                raise UnknownNameError(f"version of {key!r}", version, versions)
+            return versions[version]
+
+    def _handler_of(self, spec: OperationSpec) -> Handler | None:
+        with self._lock:
+            registered = self._registered.get(spec.key, {}).get(spec.version)
+        return None if registered is None else registered.handler
+
+    def _schema_of(self, spec: OperationSpec) -> InputSchema:
+        """Compile a variant's schema once; the spec is kept, so that its id stays its own."""
+        with self._lock:
+            kept = self._schemas.get(id(spec))
+            if kept is not None:
+                self._schemas.move_to_end(id(spec))
+                return kept[1]
+        compiled = InputSchema(spec.key, spec.input_schema)
+        with self._lock:
+            self._schemas[id(spec)] = (spec, compiled)
+            while len(self._schemas) > MOST_VARIANT_SCHEMAS:
+                self._schemas.popitem(last=False)
+        return compiled
+
+    def _resolver_failed(self, execution: Execution, error: Exception) -> None:
+        execution.resolver_failed()
+        self._listeners.failed(_RESOLVER, error)
+
+    def _tell(self, execution: Execution, error: BaseException | None) -> None:
+        try:
+            sample = execution.sample(error)
+        except Exception as failure:  # noqa: BLE001 - a call that succeeded has succeeded
+            self._listeners.failed("making a sample", failure)
+        else:
+            self._listeners.tell(sample)
+
+
+def _settled(value: Any) -> Any:
+    """Return a value, awaited to its end if it has to be."""
+    if not inspect.isawaitable(value):
+        return value
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(_awaited(value))
+    variables = contextvars.copy_context()
+    with ThreadPoolExecutor(1, thread_name_prefix="operation") as thread:
+        return thread.submit(variables.run, asyncio.run, _awaited(value)).result()
+
+
+async def _awaited(value: Awaitable[Any]) -> Any:
+    return await value
