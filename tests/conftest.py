@@ -47,9 +47,12 @@ def require_or_skip() -> RequireOrSkip:
     return RequireOrSkip()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(require_or_skip: RequireOrSkip) -> Iterator[Browser]:
-    """A headless Chromium of the system, started once for all tests that ask for it."""
+    """A headless Chromium of the system, started once a module.
+
+    Its event loop runs for as long as it lives: tests of other modules want one of their own.
+    """
     path = next(filter(None, map(shutil.which, _CHROMIUM)), None)
     if path is None:
         require_or_skip("browser", f"none of {', '.join(_CHROMIUM)} is on the PATH")

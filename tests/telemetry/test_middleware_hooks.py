@@ -170,7 +170,9 @@ tracing.wsgi(app)({"PATH_INFO": "/a"}, lambda *_: None)
         text=True,
         timeout=30,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    # A busy machine may need longer than the process waits; then it says so, and nothing else.
+    assert done.stderr in {"", "the telemetry writer is still landing after 3 s\n"}
     deadline = time.monotonic() + 15
     while Lake(tmp_path).samples().collect().is_empty():
         assert time.monotonic() < deadline
