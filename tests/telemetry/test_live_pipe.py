@@ -52,7 +52,7 @@ def line(number: int = 0) -> bytes:
     )
 
 
-def until(condition, seconds: float = 20.0) -> None:
+def until(condition, seconds: float = 90.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
