@@ -40,6 +40,8 @@ FAULTS_FILE: Final = "faults.json"
 OPENAPI_FILE: Final = "openapi.json"
 DEFAULT_SEED: Final = 20250304
 DEFAULT_RATE: Final = 10.0
+DEFAULT_PACE: Final = 3.0
+"""Calls take 30 to 300 ms: the stalls of a busy machine stay small beside that."""
 FAILURE_RATE: Final = 0.004
 WINDOWS: Final = 80
 """Windows a recording is meant to be seen in: half a minute each in forty minutes."""
@@ -73,7 +75,7 @@ def record(
     *,
     minutes: float = PLANNED_MINUTES,
     rate: float = DEFAULT_RATE,
-    pace: float = 1.0,
+    pace: float = DEFAULT_PACE,
     seed: int = DEFAULT_SEED,
     progress: Callable[[int, int], None] | None = None,
 ) -> ShopRecording:
@@ -188,7 +190,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("directory", type=Path, metavar="OUT", help="folder, made if absent")
     parser.add_argument("--minutes", type=float, default=PLANNED_MINUTES, help="(%(default)s)")
     parser.add_argument("--rate", type=float, default=DEFAULT_RATE, help="calls/s (%(default)s)")
-    parser.add_argument("--pace", type=float, default=1.0, help="of the shop (%(default)s)")
+    parser.add_argument(
+        "--pace", type=float, default=DEFAULT_PACE, help="of the shop (%(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="(%(default)s)")
     options = parser.parse_args(arguments)
     told = time.monotonic()

@@ -77,14 +77,14 @@ class Shopper:
 
         Args:
             step: The call that is to be made.
-            bulk: Whether quotes are asked for hundreds of items now and then.
+            bulk: Whether quotes are asked for hundreds of items now and then, but for workflows.
         """
         if not step.workflow:
             self._cart = self._quote = None
         wrong = bool(self._rng.random() < WRONG_SHARE) and not step.workflow
         path, body = _BUILDERS[step.key](self, wrong=wrong)
         large = PLAN["unbounded-list"].magnitude["callsShare"]
-        if bulk and body is not None and "items" in body and self._rng.random() < large:
+        if bulk and not step.workflow and body and "items" in body and self._rng.random() < large:
             body["items"] = self._items(int(self._rng.integers(150, _MOST_ITEMS)))
         headers = {
             "X-Tenant-Id": self.session.tenant,

@@ -169,6 +169,7 @@ def _carrier(calls: pl.DataFrame, column: str) -> dict[str, Any] | None:
     return {
         "value": top[column],
         "carried": min(float(top["excess"] / total), 1.0),
+        "calls": top["calls"],
         "rate": top["hit"] / top["calls"],
         "rateOfOthers": other_hits / other_calls,
         "pValue": p_value,

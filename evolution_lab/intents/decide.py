@@ -15,7 +15,7 @@ twice. No step looks ahead.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,6 +29,7 @@ from evolution_lab.intents.levels import level_is_back
 from evolution_lab.intents.tails import cauchy_tail, cauchy_terms
 from evolution_lab.intents.view import DetectionView
 from evolution_lab.records import IntentKind
+from evolution_lab.records.intent import ErrorClass
 from evolution_lab.schemas import EVIDENCE, METRICS, check
 
 MEMBER_LEVEL: Final = 1e-3
@@ -76,7 +77,7 @@ class Episode:
 
     operation: int
     kind: IntentKind
-    error_class: str | None
+    error_class: ErrorClass | None
     opened: int
     last: int
     gate_p_value: float
@@ -195,7 +196,7 @@ def _open(
     ]
     incident = min((e.incident for e in near), default=len({e.incident for e in episodes}))
     taken = {(e.operation, e.kind, e.error_class) for e in episodes if not e.closed}
-    fresh: dict[tuple[int, IntentKind, str | None], list[Row]] = {}
+    fresh: dict[tuple[int, IntentKind, ErrorClass | None], list[Row]] = {}
     for row in rows:
         key = (row.operation, KINDS[row.metric], _error_class(row.metric))
         if key not in taken:
@@ -259,8 +260,14 @@ def _follow(
     episode.closed = episode.quiet >= QUIET_WINDOWS or episode.idle >= IDLE_WINDOWS
 
 
-def _error_class(metric: str) -> str | None:
-    return {"error-rate": "server", "client-error-rate": "client"}.get(metric)
+_ERROR_CLASSES: Final[Mapping[str, ErrorClass]] = {
+    "error-rate": "server",
+    "client-error-rate": "client",
+}
+
+
+def _error_class(metric: str) -> ErrorClass | None:
+    return _ERROR_CLASSES.get(metric)
 
 
 def _by_window(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from evolution_lab.config import EvolutionConfig, format_timedelta
 from evolution_lab.display import format_quantity, format_value
 from evolution_lab.intents.decide import Episode, Row
+from evolution_lab.intents.error_spike import share_interval
 from evolution_lab.intents.evidence import UNITS
 from evolution_lab.intents.view import DetectionView
 from evolution_lab.records import EvidenceItem, IntentSignal, OperationRef, Severity
@@ -22,6 +26,7 @@ _NAMES = {
 }
 
 
+_PLURALS = {"tenantId": "tenants", "version": "versions"}
 _DIMENSIONS = {"tenantId": "tenant", "errorCode": "error code"}
 
 
@@ -64,32 +69,52 @@ def signal_from(
     """Turn an episode into the signal that people and programs read."""
     first, row = episode.rows[0], episode.strongest
     base = view.operations[episode.operation]
-    operation = _named(base, attribution)
+    shown = _of_the_named(row, attribution)
     return IntentSignal(
         id=signal_id(base, episode.kind, view.starts[episode.opened], first.detector),
         kind=episode.kind,
         severity=severity(row, config.for_operation(base.key)),
-        operation=operation,
+        operation=_named(base, attribution),
         window_start=view.starts[episode.opened],
         window_end=view.window_end(episode.last),
         detected_at=view.window_end(episode.opened),
         state="recovered" if episode.closed else "open",
-        observed=row.observed,
-        baseline=row.baseline,
-        effect=row.effect,
-        effect_interval=_interval(row),
+        observed=shown.observed,
+        baseline=shown.baseline,
+        effect=shown.effect,
+        effect_interval=_interval(shown),
         unit=_unit(row.metric),
         p_value=row.p_value,
-        sample_size=row.n_obs,
+        sample_size=shown.n_obs,
         incident_id=incident_id,
-        error_class="server"
-        if episode.error_class == "server"
-        else "client"
-        if episode.error_class == "client"
-        else None,
+        error_class=episode.error_class,
         detector=row.detector,
         attribution=attribution,
         evidence=_evidence(row, view, attribution),
+    )
+
+
+def _of_the_named(row: Row, attribution: Mapping[str, Any] | None) -> Row:
+    """Return the rate of the tenant or version that is named, over the episode.
+
+    A rate of everybody beside the name of one tenant would be read as that tenant's. The baseline
+    stays the operation's: what is named may have begun to fail before it could be said.
+    """
+    named = (attribution or {}).get("tenantId") or (attribution or {}).get("version")
+    if named is None or not row.metric.endswith("error-rate"):
+        return row
+    observed, calls = float(named["rate"]), int(named["calls"])
+    low, high = share_interval(
+        np.array([observed * calls]), np.array([float(calls)]), np.array([1e-6])
+    )
+    usual = row.baseline or 0.0
+    return replace(
+        row,
+        observed=observed,
+        n_obs=calls,
+        effect=observed - usual,
+        effect_low=float(low[0]) - usual,
+        effect_high=float(high[0]) - usual,
     )
 
 
@@ -125,7 +150,7 @@ def _evidence(
     items = [
         EvidenceItem(
             description=(
-                f"The {_NAMES[row.metric]} was {format_quantity(row.observed, unit)} over {span} "
+                f"The {_NAMES[row.metric]}{_whose(attribution)} was {format_quantity(row.observed, unit)} over {span} "
                 f"({calls}); the trailing baseline is {format_quantity(row.baseline, unit)} "
                 f"(p = {format_value(row.p_value)})."
             ),
@@ -144,17 +169,31 @@ def _evidence(
             },
         )
     ]
-    for dimension, found in (attribution or {}).items():
+    named = attribution or {}
+    for dimension, found in named.items():
         items.append(
             EvidenceItem(
-                description=(
-                    f"{format_quantity(found['carried'], 'fraction')} of the excess is in "
-                    f"{_DIMENSIONS.get(dimension, dimension)} {found['value']!r}."
-                ),
+                description=_concentration(dimension, found),
                 data={"dimension": dimension, **found},
             )
         )
     return tuple(items)
+
+
+def _whose(attribution: Mapping[str, Any] | None) -> str:
+    named = [n for n in ("tenantId", "version") if n in (attribution or {})]
+    return f" of all {' and '.join(_PLURALS[n] for n in named)} together" if named else ""
+
+
+def _concentration(dimension: str, found: Mapping[str, Any]) -> str:
+    what = f"{_DIMENSIONS.get(dimension, dimension)} {found['value']!r}"
+    sentence = f"{format_quantity(found['carried'], 'fraction')} of the excess is in {what}"
+    if "rate" not in found:
+        return f"{sentence}."
+    return (
+        f"{sentence}: {format_quantity(found['rate'], 'fraction')} of its {found['calls']:,} calls "
+        f"were affected, {format_quantity(found['rateOfOthers'], 'fraction')} of all others."
+    )
 
 
 def _baseline_range(row: Row) -> tuple[float | None, float | None]:

@@ -12,7 +12,10 @@ import phonenumbers
 from phonenumbers import PhoneMetadata
 
 _CANDIDATE = re.compile(
-    r"(?<![\w.\-+])(?:\+\d{7,15}|(?:\+ ?)?\(?\d{1,9}\)?(?:[ \u00a0./-]{0,2}\(?\d{1,9}\)?){1,6})"
+    # Groups of digits are taken whole (possessively): a long run of digits is looked at once, not
+    # in every way in which it could be parted.
+    r"(?<![\w.\-+])(?:\+\d{7,15}+"
+    r"|(?:\+ ?)?\(?\d{1,18}+\)?(?:(?:[ \u00a0./-]{1,2}\(?|\()\d{1,9}+\)?){0,6})"
     r"(?![\w-]|[.,]\d)"
 )
 _ANNOUNCED = re.compile(

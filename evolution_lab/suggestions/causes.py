@@ -10,7 +10,6 @@ from typing import Any, Final
 import polars as pl
 
 from evolution_lab.records import DetectionResult, IntentSignal, OperationRef
-from evolution_lab.suggestions.usage import typical
 
 _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "error_code": ("errorCode", "error_code", "statusCode", "status_code"),
@@ -18,6 +17,8 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "version": ("operationVersion", "operation_version", "version"),
 }
 _UNKNOWN_CODE: Final = "unknown"
+KEPT_IN: Final = 0.95
+"""Share of the windows before a regression that kept what is promised."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +30,8 @@ class Cause:
         tenant_id: The one tenant concerned.
         version: The one version concerned; named only where there are others to compare it with.
         dependency: The operation that is waited for and became slow first.
-        usual_p99_ns: 99th percentile, in nanoseconds, of the typical window before a latency
-            regression: of the dependency, where there is one, else of the operation itself.
+        usual_p99_ns: 99th percentile, in nanoseconds, that 19 of 20 windows before a latency
+            regression kept: of the dependency, where there is one, else of the operation itself.
     """
 
     error_code: str | None = None
@@ -152,5 +153,6 @@ def _usual_p99(
     if windows is None:
         return None
     before = windows_of(windows, operation).filter(pl.col("window_end") <= signal.window_start)
-    usual = before.select(typical("p99_ns")).item()
+    # The p99 of a typical window would be broken every other window: a window has too few calls.
+    usual = before.select(pl.col("p99_ns").quantile(KEPT_IN, "higher")).item()
     return None if usual is None else float(usual)

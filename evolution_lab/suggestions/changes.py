@@ -108,7 +108,7 @@ def _latency(signal: IntentSignal, cause: Cause) -> SpecChange:
         summary=f"Declare a timeout and a latency objective for {name_of(op)}.",
         reason="It became slower than callers are used to, and nothing says how slow is too slow.",
         actions=(
-            "Promise the 99th percentile it kept before, on a coarse grid, and twice that as timeout.",
+            "Promise the 99th percentile that 19 of 20 windows kept, rounded up; time out at twice it.",
             "Find what the slow calls have in common: payload, page size, tenant, version.",
         ),
         tags=change_tags(signal, cause, "timeout"),

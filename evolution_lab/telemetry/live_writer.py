@@ -29,11 +29,12 @@ from evolution_lab.telemetry.live_ledger import Ledger, Settled
 from evolution_lab.telemetry.sample_lines import from_line
 from evolution_lab.telemetry.writer_orders import WriterOrders
 
-_BLOCK: Final = 1 << 18
+_BLOCK: Final = 1 << 20
 _POLL_SECONDS: Final = 0.2
+_BREATH_SECONDS: Final = 0.05
 _LAST_WORDS_SECONDS: Final = 10.0
 _LAST_ATTEMPTS: Final = 3
-_NICENESS: Final = 10
+_NICENESS: Final = 19
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class LiveWriter:
                 if len(self._waiting) >= self.orders.flush_rows:
                     self._changed.notify_all()
                 self._changed.wait_for(self._has_room)
+            time.sleep(_BREATH_SECONDS)  # Waking up for each sample would take the service's time.
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -154,7 +156,9 @@ def main(text: str) -> None:
         config=load_config(data_dir=data_dir),
         ledger=Ledger.of_descriptor(orders.ledger),
     )
-    os.nice(_NICENESS)  # The service goes first.
+    os.nice(_NICENESS)  # The service goes first,
+    if hasattr(os, "SCHED_BATCH"):  # and is not interrupted when there is something to land.
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     # Ctrl-C is for the service; when that ends, the pipe does.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: writer.stop())

@@ -128,6 +128,7 @@ def endpoint(shop: Shop, handler: Handler) -> Callable[[Request], Awaitable[Resp
     async def answer(request: Request) -> Response:
         try:
             call = await _call(shop, request)
+            status, body = await handler(call)
             if shop.pace.fails():
                 raise ShopError(
                     500,
@@ -135,7 +136,6 @@ def endpoint(shop: Shop, handler: Handler) -> Callable[[Request], Awaitable[Resp
                     "the store did not answer in time",
                     cause="StoreTimeout",
                 )
-            status, body = await handler(call)
         except ShopError as error:
             if error.cause is not None:
                 user = request.headers.get("x-user-id", "somebody")
