@@ -25,6 +25,7 @@ from evolution_lab.export import (
     ReportFiles,
     write_report,
 )
+from evolution_lab.export.envelopes import envelope_name
 from evolution_lab.intents import Detector, IntentDetector, Surroundings, store_snapshots
 from evolution_lab.records import DetectionResult, SpecSuggestion, SuggestionStatus
 from evolution_lab.schemas import EDGES, empty
@@ -270,6 +271,8 @@ class Lab:
 
     def suggestions(self, status: SuggestionStatus | None = None) -> tuple[SpecSuggestion, ...]:
         """Return the suggestions of a status (all without)."""
+        if not (self.data / STATE_FILE).exists():
+            return ()
         return self._orchestrator().list(status)
 
     def suggestion(self, suggestion_id: str) -> SpecSuggestion:
@@ -298,6 +301,10 @@ class Lab:
         return self._orchestrator(output).approve(
             suggestion_id, reviewer=reviewer, notes=notes, revision=revision
         )
+
+    def envelope_of(self, suggestion: SpecSuggestion, output: str | Path | None = None) -> Path:
+        """Return where the envelope of an approved suggestion is written."""
+        return self._envelopes(output) / envelope_name(suggestion)
 
     def reject(
         self, suggestion_id: str, *, reviewer: str, notes: str, revision: int | None = None
@@ -397,12 +404,14 @@ class Lab:
         return load_config(environment={}, window=parse_duration(every)).window
 
     def _orchestrator(self, output: str | Path | None = None) -> SpecSuggestionOrchestrator:
-        directory = Path(output) if output is not None else self.reports / "generated"
         return SpecSuggestionOrchestrator(
             DuckDBSpecSuggestionRepository(self.data),
-            writer=FileSystemSuggestionWriter(directory),
+            writer=FileSystemSuggestionWriter(self._envelopes(output)),
             config=self.config,
         )
+
+    def _envelopes(self, output: str | Path | None) -> Path:
+        return Path(output) if output is not None else self.reports / "generated"
 
     def _once(self, key: tuple[object, ...], compute: Callable[[], T]) -> T:
         """Keep a result until something is landed: notebooks ask for the same thing often."""

@@ -23,6 +23,9 @@ mapping = []  # for tables: ["operation=Name", "timestamp=Start:ns", "duration=T
 data = ""  # the lab directory; empty takes a temporary one
 every = "1m"  # length of a window
 reviewer = "ada"  # who decides
+approve = ""  # id of the suggestion to approve; on the bundled sample one is picked
+reject = ""  # id of the one to reject, likewise
+notes = "Tried out in a notebook."  # why
 
 # %%
 import tempfile
@@ -103,22 +106,23 @@ dict(first.proposal.spec or {}) if first is not None else None
 # %% [markdown]
 # ## Deciding
 #
-# A decision has a reviewer and the revision that was seen; a rejection also says why. Decisions are
-# appended and never replaced.
+# A decision has a reviewer; a rejection also says why. Decisions are appended and never replaced, so
+# with your own data nothing is decided here until you name the suggestions at the top.
 
 # %%
-if first is not None:
-    lab.approve(first.id, reviewer=reviewer, notes="Seen with the team.", revision=first.revision)
-if len(suggestions) > 1:
-    lab.reject(suggestions[1].id, reviewer=reviewer, notes="A known load test, not our clients.")
+if not source and not data and len(suggestions) > 1:
+    approve, reject = suggestions[0].id, suggestions[1].id
+if approve:
+    lab.approve(approve, reviewer=reviewer, notes=notes)
+if reject:
+    lab.reject(reject, reviewer=reviewer, notes=notes)
 table()
 
 # %%
-if first is not None:
-    try:
-        lab.reject(first.id, reviewer=reviewer, notes="On second thoughts")
-    except DecisionError as refused:
-        print(refused)
+try:
+    lab.reject(approve, reviewer=reviewer, notes="On second thoughts") if approve else None
+except DecisionError as refused:
+    print(refused)
 
 # %% [markdown]
 # ## What a decision leaves behind

@@ -53,7 +53,12 @@ def suggest(
     if not submitted.entries:
         print_text("No suggestion: detection says nothing that asks for a change.")
         return
-    print_text(submitted)
+    rows = [
+        [entry.suggestion.id[:8], entry.outcome, entry.suggestion.proposal.summary, entry.reason]
+        for entry in submitted.entries
+    ]
+    print_table("Suggestions", ["id", "outcome", "summary", "reason"], rows)
+    tell(f"Look at one: evolution-lab suggestions show {rows[0][0]} --data {data}")
 
 
 def list_suggestions(
@@ -116,10 +121,12 @@ def approve(
     """
     from evolution_lab.lab import Lab
 
-    decided = Lab(data, config=config).approve(
+    lab = Lab(data, config=config)
+    decided = lab.approve(
         suggestion_id, reviewer=reviewer, notes=notes, revision=revision, output=output
     )
     _print_one(decided, as_json=as_json)
+    tell(f"Wrote {lab.envelope_of(decided, output)}")
 
 
 def reject(
@@ -208,5 +215,8 @@ def _print_one(suggestion: SpecSuggestion, *, as_json: bool) -> None:
         ),
     ]
     print_text("\n".join(strip_controls(line) for line in lines))
+    if suggestion.proposal.spec is not None:
+        print_text("\nThe change:")
+        print_json(suggestion.proposal.spec)
     for line in (suggestion.proposal.diff or "").splitlines():
         print_text(strip_controls(line))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from evolution_lab.cli.options import DEFAULT_DATA, Config, Data, Json
-from evolution_lab.cli.output import print_json, print_text, progress_bar, tell
+from evolution_lab.cli.output import print_json, print_result, print_text, progress_bar, tell
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -63,8 +63,14 @@ def land(
     if as_json:
         print_json(report.to_document())
         return
-    print_text(report)
+    print_result(report, "Landing")
     print_text(report.summary)
     for note in report.notes:
         if note != report.summary:
             tell(note)
+    if not (report.rows_added or report.duplicates):
+        tell(
+            "Nothing was landed. Are the columns and units right? --dry-run shows without writing."
+        )
+    elif not dry_run:
+        tell(f"Next: evolution-lab detect --data {data}")

@@ -20,6 +20,7 @@ WORDS = {
     "throughput-drop": "calls down",
 }
 """Kinds of signals in the words of a narrow table."""
+FIRST_ROWS = 15
 Table = tuple[list[str], list[list[str]]]
 
 
@@ -91,10 +92,13 @@ def detect(
         list[str] | None,
         typer.Option("--map", metavar="ROLE=COLUMN[:UNIT]", help="For --windows; repeatable."),
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every row, not the first of each table.")
+    ] = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Find what changed beyond chance: signals, incidents, workflows.
+    """Find what changed beyond chance: incidents, their signals, workflows.
 
     Exit code 0 whatever was found.
 
@@ -117,14 +121,27 @@ def detect(
     for note in result.notes:
         tell(note)
     if result.signals:
-        print_table("Signals", *signal_rows(result))
-        print_table("Incidents", *_incident_rows(result))
+        _print_first("Incidents", _incident_rows(result), everything=everything)
+        _print_first("Signals", signal_rows(result), everything=everything)
+    elif result.notes:
+        print_text("No signal, but there was too little to judge.")
     else:
         print_text("No signal: nothing changed beyond chance.")
     if result.workflows:
-        print_table("Workflows", *workflow_rows(result))
+        _print_first("Workflows", workflow_rows(result), everything=everything)
     thin = sum(len(verdicts) for verdicts in result.insufficient.values())
     tell(f"{result.operation_windows:,} operation-windows judged; {thin} verdicts of thin traffic.")
+    if windows is None and (result.signals or result.workflows):
+        length = f" --every {every}" if every else ""
+        tell(f"Next: evolution-lab suggest --data {data}{length}")
+
+
+def _print_first(title: str, table: Table, *, everything: bool) -> None:
+    columns, rows = table
+    shown = rows if everything else rows[:FIRST_ROWS]
+    print_table(title, columns, shown)
+    if len(shown) < len(rows):
+        print_text(f"… {len(rows) - len(shown)} more {title.lower()}: --all shows them.\n")
 
 
 def signal_rows(result: DetectionResult) -> Table:

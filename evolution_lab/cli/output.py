@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_WRAPPED = frozenset({"operation", "likely origin", "summary", "workflow"})
+if TYPE_CHECKING:
+    from evolution_lab.display import ResultMixin
+
+_WRAPPED = frozenset(
+    {"operation", "likely origin", "summary", "workflow", "source", "note", "reason"}
+)
 """Columns that may take several lines; the others are read at a glance."""
+_NARROWEST = 24
+_UNBOUNDED = 10_000
 
 
 def print_json(document: object) -> None:
@@ -63,7 +71,11 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table as wide as the terminal; cells come from strangers and are shown as they are."""
+    """Print a table; cells come from strangers and are shown as they are.
+
+    In a terminal the columns of names fold to its width; numbers and times are never cut. Anywhere
+    else (a pipe, a file) every row is one line.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -71,12 +83,35 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
 
     from evolution_lab.display import strip_controls
 
+    cells = [[strip_controls(cell) for cell in row] for row in rows]
     console = Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _UNBOUNDED
     table = Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
     )
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column not in _WRAPPED)
-    for row in rows:
-        table.add_row(*(Text(strip_controls(cell)) for cell in row))
-    console.print(table)
+    for place, column in enumerate(columns):
+        widest = max([len(column), *(len(row[place]) for row in cells)])
+        folds = column in _WRAPPED
+        table.add_column(
+            column,
+            overflow="fold",
+            no_wrap=not folds,
+            min_width=min(widest, _NARROWEST) if folds else widest,
+        )
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    with console.capture() as capture:
+        console.print(table)
+    print_text("\n".join(line.rstrip() for line in capture.get().rstrip().splitlines()) + "\n")
+
+
+def print_result(result: ResultMixin, title: str) -> None:
+    """Print a result as a table of all its columns."""
+    from evolution_lab.display import format_value
+
+    rows = result.to_dicts()
+    columns = list(rows[0]) if rows else []
+    if rows:
+        cells = [[format_value(row[column]) for column in columns] for row in rows]
+        print_table(title, columns, cells)

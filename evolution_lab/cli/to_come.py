@@ -56,9 +56,13 @@ _ANY: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 def add_commands_to_come(app: typer.Typer) -> None:
     """Add every command that is to come to the tree."""
     for name, purpose in COMMANDS.items():
-        app.command(name, help=f"{purpose} (to come)", context_settings=_ANY)(_to_come(name))
+        app.command(
+            name, help=f"To come: {purpose[0].lower()}{purpose[1:]}", context_settings=_ANY
+        )(_to_come(name))
     for group, (purpose, names) in GROUPS.items():
-        branch = typer.Typer(help=f"{purpose} (to come)", no_args_is_help=True)
+        branch = typer.Typer(
+            help=f"To come: {purpose[0].lower()}{purpose[1:]}", no_args_is_help=True
+        )
         for name in names:
             branch.command(name, help="To come.", context_settings=_ANY)(
                 _to_come(f"{group} {name}")

@@ -177,7 +177,7 @@ class InsufficientEvidence:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class DetectionResult(ResultMixin):
     """Everything one run of detection says, as ``evolution-lab detect --json`` prints it.
 
@@ -204,6 +204,12 @@ class DetectionResult(ResultMixin):
     notes: tuple[str, ...] = ()
 
     _title: ClassVar[str] = "Signals"
+
+    def __repr__(self) -> str:
+        return (
+            f"DetectionResult({len(self.incidents)} incidents, {len(self.signals)} signals, "
+            f"{len(self.workflows)} workflows)"
+        )
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return one dict a signal, for tables; ``records.to_python`` gives everything."""
