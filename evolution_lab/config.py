@@ -98,6 +98,8 @@ class EvolutionConfig:
         tenant_attributes: Where the tenant is looked for, first found wins.
         actor_attributes: Where the actor is looked for, first found wins.
         session_attributes: Where the session is looked for, first found wins.
+        specs: OpenAPI documents of the services, ``FILE`` or ``SERVICE=FILE`` each; in a settings
+            file relative to its folder.
         time_zone: Zone of timestamps that carry none; None refuses them.
         operations: Overrides by glob of the operation key.
     """
@@ -127,6 +129,7 @@ class EvolutionConfig:
     tenant_attributes: tuple[str, ...] = ("tenant.id", "tenant_id", "organization.id")
     actor_attributes: tuple[str, ...] = ("user.id", "enduser.id")
     session_attributes: tuple[str, ...] = ("session.id",)
+    specs: tuple[str, ...] = ()
     time_zone: str | None = None
     operations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -258,6 +261,8 @@ def load_config(
             document = tomllib.loads(found.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{found} is not valid TOML: {error}") from None
+        if isinstance(document.get("specs"), list):
+            document["specs"] = [_beside(found, entry) for entry in document["specs"]]
         values.update(document)
     for name in SETTING_NAMES:
         key = ENVIRONMENT_PREFIX + name.upper()
@@ -265,6 +270,12 @@ def load_config(
             values[name] = environment[key]
     values.update({name: value for name, value in overrides.items() if value is not None})
     return EvolutionConfig(**cast("dict[str, Any]", {n: _coerce(n, v) for n, v in values.items()}))
+
+
+def _beside(settings: Path, entry: object) -> str:
+    """Take the file of a ``specs`` entry from the folder of the settings file."""
+    service, equals, file = str(entry).rpartition("=")
+    return f"{service}{equals}{settings.parent / file}"
 
 
 def _find_file(path: Path | None, data_dir: Path | None) -> Path | None:

@@ -18,6 +18,7 @@ from evolution_lab.approval import (
     Submissions,
 )
 from evolution_lab.config import EvolutionConfig, format_timedelta, load_config, parse_duration
+from evolution_lab.contracts import BoundSpecs, OpenApiDocument, bind_specs
 from evolution_lab.errors import EmptyLakeError, InputError
 from evolution_lab.export import (
     FileSystemSuggestionWriter,
@@ -28,7 +29,7 @@ from evolution_lab.export import (
 from evolution_lab.export.envelopes import envelope_name
 from evolution_lab.intents import Detector, IntentDetector, Surroundings, store_snapshots
 from evolution_lab.records import DetectionResult, SpecSuggestion, SuggestionStatus
-from evolution_lab.schemas import EDGES, empty
+from evolution_lab.schemas import EDGES, SAMPLES, empty
 from evolution_lab.suggestions import Analysis, SpecAnalyzer, SpecGenerator
 from evolution_lab.telemetry import Lake, LandingReport, land
 from evolution_lab.telemetry.state import STATE_FILE, open_state
@@ -37,6 +38,7 @@ from evolution_lab.windows import (
     aggregate,
     call_depth,
     call_edges,
+    operation_samples,
     operation_sequences,
     read_windows,
     span_tree,
@@ -151,6 +153,7 @@ class Lab:
         since: datetime | None = None,
         until: datetime | None = None,
         as_of: datetime | None = None,
+        operation: str | None = None,
         latency_bins: bool = False,
     ) -> pl.DataFrame:
         """Return windows (``schemas.WINDOWS``) of the landed samples.
@@ -160,14 +163,16 @@ class Lab:
             since: Samples from here on, UTC.
             until: Samples before this, UTC.
             as_of: Close windows as of this moment; the newest sample without it.
+            operation: Only this one: its key in telemetry, or its name in a document of ``specs``.
             latency_bins: Add latency histograms.
 
         Raises:
             EmptyLakeError: Nothing has been landed.
+            UnknownNameError: Neither telemetry nor a document has the operation.
             ConfigError: The length does not divide a day.
         """
         window = self._window(every)
-        return self._once(
+        frame = self._once(
             ("windows", window, since, until, as_of, latency_bins),
             lambda: aggregate(
                 self._landed(since, until),
@@ -178,6 +183,25 @@ class Lab:
                 exclude=self.config.exclude,
             ),
         )
+        if operation is None:
+            return frame
+        return frame.filter(
+            pl.any_horizontal(
+                pl.col("service").eq_missing(pl.lit(service)) & (pl.col("operation_key") == key)
+                for service, key in self.specs().keys_of(operation)
+            )
+        )
+
+    def specs(self) -> BoundSpecs:
+        """Return the OpenAPI documents of the setting ``specs``, bound to the operations seen.
+
+        Its frame lists every operation under both names, unmatched ones included.
+
+        Raises:
+            PathNotFoundError: A document does not exist.
+            InvalidDocumentError: One is no OpenAPI 3 document.
+        """
+        return self._once(("specs",), self._bind_specs)
 
     def sequences(
         self, *, since: datetime | None = None, until: datetime | None = None
@@ -257,7 +281,7 @@ class Lab:
     def analyze(self, *, every: str | timedelta | None = None) -> Analysis:
         """Return usage, anomalies and optimisation hints per operation."""
         return SpecAnalyzer(self.config).analyze(
-            self.windows(every=every), self.detect(every=every)
+            self.windows(every=every), self.detect(every=every), specs=self.specs()
         )
 
     def suggest(
@@ -265,7 +289,7 @@ class Lab:
     ) -> Submissions:
         """Turn what detection says into suggestions and submit them; nothing is said twice."""
         generated = SpecGenerator(self.config).generate(
-            self.detect(every=every), windows=self.windows(every=every)
+            self.detect(every=every), windows=self.windows(every=every), specs=self.specs()
         )
         return self._orchestrator(output).submit_all(generated)
 
@@ -386,6 +410,22 @@ class Lab:
                 for name in _STATE_TABLES
                 if name in present
             }
+
+    def _bind_specs(self) -> BoundSpecs:
+        documents = []
+        for entry in self.config.specs:
+            service, _, file = entry.rpartition("=")
+            documents.append((service or None, OpenApiDocument.load(file)))
+        names = ["service", "operation_key"]
+        seen = (
+            operation_samples(self.samples(), exclude=self.config.exclude)
+            .select(names)
+            .unique()
+            .collect()
+            if self.lake.live_files("samples")
+            else empty(SAMPLES).select(names)
+        )
+        return bind_specs(documents, seen.iter_rows())
 
     def _landed(self, since: datetime | None, until: datetime | None) -> pl.LazyFrame:
         if not self.lake.live_files("samples"):

@@ -18,13 +18,13 @@
 # questions: which operations changed, when, and what the change is concentrated in.
 #
 # Point `source` at your own telemetry (OTLP JSON, CSV, Parquet, access logs) and `mapping` at its
-# columns, and run all cells. Without it the bundled three hours of a small shop are used.
+# columns, and run all cells. Without it the bundled forty minutes of a small shop are used.
 
 # %% tags=["parameters"]
 source = ""  # a file or folder; empty takes the bundled sample
 mapping = []  # for tables: ["operation=Name", "timestamp=Start:ns", "duration=Took:us"]
 data = ""  # the lab directory; empty takes a temporary one
-every = "1m"  # length of a window
+every = "30s"  # length of a window
 
 # %%
 import tempfile

@@ -21,7 +21,7 @@
 source = ""  # a file or folder; empty takes the bundled sample
 mapping = []  # for tables: ["operation=Name", "timestamp=Start:ns", "duration=Took:us"]
 data = ""  # the lab directory; empty takes a temporary one
-every = "1m"  # length of a window
+every = "30s"  # length of a window
 reviewer = "ada"  # who decides
 approve = ""  # id of the suggestion to approve; on the bundled sample one is picked
 reject = ""  # id of the one to reject, likewise

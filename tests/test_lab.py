@@ -30,18 +30,18 @@ SPANS = "spans.jsonl.gz"
 @pytest.fixture(scope="module")
 def landed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = tmp_path_factory.mktemp("landed")
-    Lab(data, window="1m").land(sample_path() / SPANS)
+    Lab(data, window="30s").land(sample_path() / SPANS)
     return data
 
 
 @pytest.fixture
 def lab(landed: Path, tmp_path: Path) -> Lab:
     shutil.copytree(landed, tmp_path / "data")
-    return Lab(tmp_path / "data", reports=tmp_path / "reports", window="1m")
+    return Lab(tmp_path / "data", reports=tmp_path / "reports", window="30s")
 
 
 def test_frames_keep_their_contracts(lab: Lab):
-    assert check(lab.samples(), SAMPLES).collect().height == 38_202
+    assert check(lab.samples(), SAMPLES).collect().height == 73_392
     check(lab.windows(latency_bins=True), WINDOWS)
     check(lab.sequences(), SEQUENCES)
     check(lab.edges(), EDGES)
@@ -49,7 +49,8 @@ def test_frames_keep_their_contracts(lab: Lab):
 
 def test_the_line_from_detection_to_report(lab: Lab, tmp_path: Path):
     found = lab.detect()
-    assert len(found.incidents) == 5
+    folded = [name for incident in found.incidents for name in incident.signal_ids]
+    assert sorted(folded) == sorted(signal.id for signal in found.signals)
     submitted = lab.suggest()
     assert len(submitted) == submitted.count("added") == len(lab.suggestions("pending"))
     approved = lab.approve(submitted[0].id[:8], reviewer="ada", notes="agreed")
@@ -76,7 +77,7 @@ def test_nothing_is_said_or_kept_twice(lab: Lab):
     first = lab.detect()
     kept = read_snapshots(lab.data)
     assert kept["id"].to_list() == [signal.id for signal in first.signals] or kept.height == 7
-    again = Lab(lab.data, window="1m")
+    again = Lab(lab.data, window="30s")
     again.detect()
     assert read_snapshots(lab.data).equals(kept)
     lab.suggest()
@@ -93,7 +94,7 @@ def test_analysis_has_no_thresholds_of_its_own(lab: Lab):
 def test_sql_sees_samples_windows_and_state_and_changes_nothing(lab: Lab):
     lab.suggest()
     counted = lab.sql("SELECT count(*) AS n, min(timestamp) AS first FROM samples")
-    assert counted["n"].item() == 38_202
+    assert counted["n"].item() == 73_392
     assert counted.schema["first"] == pl.Datetime("us", "UTC")
     assert lab.sql("SELECT count(*) AS n FROM windows")["n"].item() == lab.windows().height
     assert lab.sql("SELECT count(*) AS n FROM spec_suggestions")["n"].item() == 8
@@ -128,7 +129,7 @@ def test_an_empty_lab_says_what_to_do(tmp_path: Path):
 def test_settings_come_ready_or_single_not_both(tmp_path: Path):
     assert Lab(tmp_path, config=EvolutionConfig()).config.window == timedelta(minutes=15)
     with pytest.raises(InputError, match="not both"):
-        Lab(tmp_path, config=EvolutionConfig(), window="1m")
+        Lab(tmp_path, config=EvolutionConfig(), window="30s")
     with pytest.raises(ConfigError, match="divide a day"):
         Lab(tmp_path).windows(every="7m")
 

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolution_lab.cli.options import DEFAULT_DATA, Config, Data, Every, Json, Output, Reviewer
+from evolution_lab.cli.options import (
+    DEFAULT_DATA,
+    Config,
+    Data,
+    Every,
+    Json,
+    Operation,
+    Output,
+    Reviewer,
+    Spec,
+)
 from evolution_lab.cli.output import print_json, print_table, print_text, tell
 from evolution_lab.errors import ConfigError, NotYetAvailableError, did_you_mean
 
@@ -36,7 +46,11 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def suggest(
-    data: Data = DEFAULT_DATA, every: Every = None, config: Config = None, as_json: Json = False
+    data: Data = DEFAULT_DATA,
+    every: Every = None,
+    spec: Spec = None,
+    config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """Turn what detection says into suggested spec changes.
 
@@ -46,7 +60,7 @@ def suggest(
     """
     from evolution_lab.lab import Lab
 
-    submitted = Lab(data, config=config).suggest(every=every)
+    submitted = Lab(data, config=config, specs=spec).suggest(every=every)
     if as_json:
         print_json(submitted.to_dicts())
         return
@@ -67,6 +81,8 @@ def list_suggestions(
         str | None,
         typer.Option("--status", metavar="STATUS", help=f"One of {', '.join(STATUSES)}."),
     ] = None,
+    operation: Operation = None,
+    spec: Spec = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -76,13 +92,20 @@ def list_suggestions(
     """
     from evolution_lab.lab import Lab
     from evolution_lab.records import to_python
+    from evolution_lab.suggestions import subject_of
 
     if status is not None and status not in STATUSES:
         raise ConfigError(
             f"--status == {status!r}, must be one of {', '.join(STATUSES)}."
             f"{did_you_mean(status, STATUSES)}"
         )
-    found = Lab(data, config=config).suggestions(status)  # type: ignore[arg-type]
+    lab = Lab(data, config=config, specs=spec)
+    found = lab.suggestions(status)  # type: ignore[arg-type]
+    if operation is not None:
+        pairs = lab.specs().keys_of(operation)
+        found = tuple(
+            s for s in found if (about := subject_of(s)) and (about.service, about.key) in pairs
+        )
     if as_json:
         print_json([to_python(suggestion) for suggestion in found])
         return
@@ -159,6 +182,7 @@ def report(
     data: Data = DEFAULT_DATA,
     output: Output = None,
     every: Every = None,
+    spec: Spec = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -168,7 +192,7 @@ def report(
     """
     from evolution_lab.lab import Lab
 
-    files = Lab(data, config=config).report(output, every=every)
+    files = Lab(data, config=config, specs=spec).report(output, every=every)
     if as_json:
         print_json(files.to_dicts())
         return

@@ -33,7 +33,7 @@ def demo(
 ) -> None:
     """Walk the whole line over the bundled sample.
 
-    Lands three hours of a small shop with planted faults, finds them, proposes spec changes,
+    Lands forty minutes of a small shop with planted faults, finds them, proposes spec changes,
     approves one as reviewer 'demo' and writes the report. Run again it changes nothing.
 
     Example: evolution-lab demo
@@ -69,7 +69,11 @@ def _print(walk: Walkthrough, data: Path) -> None:
     found = sum(entry.found for entry in walk.score.faults)
     print_text(
         f"{found} of {len(walk.score.faults)} planted faults found; "
-        f"{len(walk.score.in_quiet)} signals in the quiet hour before them."
+        f"{len(walk.score.in_quiet)} signals in the quiet third before them."
+    )
+    print_text(
+        f"{len(walk.score.spec_gaps)} more were planted that show in bodies only, "
+        "beside the spec: traffic.har.zst and openapi.json have them."
     )
     pending = sum(s.status == "pending" for s in walk.suggestions)
     print_text(f"{len(walk.suggestions)} suggestions, {pending} of them wait for a person.")

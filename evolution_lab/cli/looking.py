@@ -1,4 +1,4 @@
-"""Looking: ``windows`` and ``detect``."""
+"""Looking: ``operations``, ``windows`` and ``detect``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolution_lab.cli.options import DEFAULT_DATA, Config, Data, Every, Json, Since, Until
+from evolution_lab.cli.options import (
+    DEFAULT_DATA,
+    Config,
+    Data,
+    Every,
+    Json,
+    Operation,
+    Since,
+    Spec,
+    Until,
+)
 from evolution_lab.cli.output import print_json, print_table, print_text, tell, utc
 
 if TYPE_CHECKING:
@@ -26,8 +36,38 @@ Table = tuple[list[str], list[list[str]]]
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands of this module to the tree."""
+    app.command()(operations)
     app.command()(windows)
     app.command()(detect)
+
+
+def operations(
+    data: Data = DEFAULT_DATA,
+    spec: Spec = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """List operations by the names that telemetry and their OpenAPI document have for them.
+
+    What only one side has is listed too.
+
+    Example: evolution-lab operations --spec shop=openapi.json
+    """
+    from evolution_lab.lab import Lab
+
+    bound = Lab(data, config=config, specs=spec).specs()
+    if as_json:
+        print_json(bound.to_dicts())
+        return
+    rows = [[row[name] or "–" for name in row] for row in bound.to_dicts()]
+    print_table("Operations", ["service", "seen as", "operationId", "spec"], rows)
+    if bound.documents:
+        tell(
+            f"{len(bound.unseen)} of the documents' operations were never seen; "
+            f"{len(bound.undocumented)} operations are in no document."
+        )
+    else:
+        tell("No document: name one with --spec [SERVICE=]FILE, or as specs in the settings.")
 
 
 def windows(
@@ -35,9 +75,8 @@ def windows(
     every: Every = None,
     since: Since = None,
     until: Until = None,
-    operation: Annotated[
-        str | None, typer.Option("--operation", metavar="KEY", help="Only this operation.")
-    ] = None,
+    operation: Operation = None,
+    spec: Spec = None,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Write all as Parquet or CSV.")
     ] = None,
@@ -48,17 +87,11 @@ def windows(
 
     Example: evolution-lab windows --every 5m --operation 'GET /users/{id}'
     """
-    import polars as pl
-
-    from evolution_lab.errors import InputError, UnknownNameError
+    from evolution_lab.errors import InputError
     from evolution_lab.lab import Lab
 
-    frame = Lab(data, config=config).windows(every=every, since=utc(since), until=utc(until))
-    if operation is not None:
-        known = frame["operation_key"].unique().sort().to_list()
-        if operation not in known:
-            raise UnknownNameError("operation", operation, known)
-        frame = frame.filter(pl.col("operation_key") == operation)
+    lab = Lab(data, config=config, specs=spec)
+    frame = lab.windows(every=every, since=utc(since), until=utc(until), operation=operation)
     if output is not None:
         if output.suffix not in {".parquet", ".csv"}:
             raise InputError(f"--output == {str(output)!r}, must end in .parquet or .csv.")
@@ -92,6 +125,8 @@ def detect(
         list[str] | None,
         typer.Option("--map", metavar="ROLE=COLUMN[:UNIT]", help="For --windows; repeatable."),
     ] = None,
+    operation: Operation = None,
+    spec: Spec = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Show every row, not the first of each table.")
     ] = False,
@@ -107,7 +142,8 @@ def detect(
     from evolution_lab.lab import Lab
     from evolution_lab.records import to_python
 
-    result = Lab(data, config=config).detect(
+    lab = Lab(data, config=config, specs=spec)
+    result = lab.detect(
         every=every,
         since=utc(since),
         until=utc(until),
@@ -115,6 +151,8 @@ def detect(
         windows=windows,
         mapping=mapping or (),
     )
+    if operation is not None:
+        result = result.concerning(lab.specs().keys_of(operation))
     if as_json:
         print_json(to_python(result))
         return

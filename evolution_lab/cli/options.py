@@ -20,6 +20,14 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Settings file; evolution_lab.toml otherwise."),
 ]
+Spec = Annotated[
+    list[str] | None,
+    typer.Option("--spec", metavar="[SERVICE=]FILE", help="OpenAPI document; repeatable."),
+]
+Operation = Annotated[
+    str | None,
+    typer.Option("--operation", metavar="NAME", help="Only this one: its key, or its operationId."),
+]
 Since = Annotated[
     datetime | None, typer.Option("--since", metavar="TIME", help="From this time on, UTC.")
 ]

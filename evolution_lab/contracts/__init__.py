@@ -1,12 +1,19 @@
 """Contracts: takes declarations, gives ``OperationSpec``, what an operation promises to its callers.
 
 A spec is declared in Python or read from an OpenAPI 3.0 or later document (``OpenApiDocument``).
-``OperationNames`` binds the names that telemetry and the document have for one operation.
+``OperationNames`` binds the names that telemetry and the document have for one operation,
+``BoundSpecs`` those of all documents and services of a lab.
 ``OperationRegistry`` runs operations: it checks inputs, lets ``HandlerContext.spec_variant_resolver``
 choose a variant, and tells of each execution as a ``TelemetrySample``.
 """
 
 from evolution_lab.contracts.binding import NamedOperation, OperationNames
+from evolution_lab.contracts.bound_specs import (
+    BoundDocument,
+    BoundSpecs,
+    SpecReference,
+    bind_specs,
+)
 from evolution_lab.contracts.context import (
     Handler,
     HandlerContext,
@@ -22,6 +29,8 @@ from evolution_lab.contracts.registry import OperationRegistry
 
 __all__ = [
     "FALLBACK",
+    "BoundDocument",
+    "BoundSpecs",
     "DeclaredError",
     "FallbackReason",
     "Handler",
@@ -35,6 +44,8 @@ __all__ = [
     "OperationRegistry",
     "OperationSpec",
     "SampleListener",
+    "SpecReference",
     "SpecVariant",
     "SpecVariantResolver",
+    "bind_specs",
 ]

@@ -2,8 +2,9 @@
 
 Takes a seed, and gives
 
-- recordings of a small shop as spans with labels (``shop_recording``, ``read_faults``); the bundled
-  sample is one of them (``sample_path``), written by ``python -m evolution_lab.datasets``;
+- drawn recordings of a small shop as spans with labels (``shop_recording``, ``read_faults``), also
+  written by ``python -m evolution_lab.datasets OUT``;
+- the bundled sample (``sample_path``): the demo shop, a real service, recorded under load;
 - frames in which nothing is wrong (``null_samples``, ``null_windows``) and faults planted into any
   frame of samples (``plant``), for counting false alarms, delay and power.
 """

@@ -1,4 +1,4 @@
-"""Writes the bundled sample: ``python -m evolution_lab.datasets data/sample``."""
+"""Writes a synthetic recording: ``python -m evolution_lab.datasets OUT``."""
 
 from __future__ import annotations
 

@@ -11,14 +11,14 @@ _PACKAGE: Final = Path(__file__).parents[1]
 
 
 def sample_path() -> Path:
-    """Return the folder of the bundled sample: spans, labels and its settings.
+    """Return the folder of the bundled sample: spans, traffic, spec, labels and settings.
 
     Raises:
         PathNotFoundError: The package was installed without it.
 
     Examples:
-        >>> sorted(path.name for path in sample_path().iterdir())
-        ['README.md', 'evolution_lab.toml', 'faults.json', 'spans.jsonl.gz']
+        >>> sorted(path.name for path in sample_path().iterdir() if path.suffix != ".md")
+        ['evolution_lab.toml', 'faults.json', 'openapi.json', 'spans.jsonl.gz', 'traffic.har.zst']
     """
     return _bundled("sample", checkout="data/sample")
 

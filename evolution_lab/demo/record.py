@@ -177,7 +177,9 @@ def _settings(window: int) -> str:
         "# With the default window there would be too few windows to learn what is ordinary.\n"
         f'window = "{window}s"\n\n'
         "# The recording is complete when it is landed: no span arrives later.\n"
-        f'allowed_lateness = "{window}s"\n'
+        f'allowed_lateness = "{window}s"\n\n'
+        "# Its operations are bound to the shop's document: either name works in every command.\n"
+        f'specs = ["{OPENAPI_FILE}"]\n'
     )
 
 

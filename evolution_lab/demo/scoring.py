@@ -38,7 +38,8 @@ class Score(ResultMixin):
     """All planted faults, and signals that none of them explains.
 
     Attributes:
-        faults: One entry a fault.
+        faults: One entry a fault that telemetry can show.
+        spec_gaps: Faults that only a comparison of traffic with its spec shows; not scored here.
         unexplained: Signals outside every fault's time.
         in_quiet: Signals said before the first fault, when nothing was wrong.
     """
@@ -46,6 +47,7 @@ class Score(ResultMixin):
     _title: ClassVar[str] = "Planted faults"
 
     faults: tuple[FaultScore, ...]
+    spec_gaps: tuple[Fault, ...]
     unexplained: tuple[IntentSignal, ...]
     in_quiet: tuple[IntentSignal, ...]
 
@@ -76,15 +78,18 @@ def score_detection(
         faults: What was planted.
         quiet_until: Nothing was wrong before, UTC.
     """
-    entries = tuple(_score(fault, detection) for fault in faults)
-    timed = [fault for fault in faults if fault.kind != "missing-operation"]
+    gaps = tuple(fault for fault in faults if fault.kind == "schema-mismatch")
+    entries = tuple(_score(fault, detection) for fault in faults if fault not in gaps)
+    timed = [
+        fault for fault in faults if fault.kind not in {"missing-operation", "schema-mismatch"}
+    ]
     unexplained = tuple(
         signal
         for signal in detection.signals
         if not any(_covers(fault, signal.detected_at) for fault in timed)
     )
     quiet = tuple(signal for signal in detection.signals if signal.detected_at <= quiet_until)
-    return Score(entries, unexplained, quiet)
+    return Score(entries, gaps, unexplained, quiet)
 
 
 def _score(fault: Fault, detection: DetectionResult) -> FaultScore:

@@ -16,6 +16,7 @@ from evolution_lab.lab import Lab
 from evolution_lab.records import DetectionResult, SpecSuggestion
 from evolution_lab.telemetry import LandingReport
 
+OPENAPI_FILE: Final = "openapi.json"
 REVIEWER: Final = "demo"
 _NOTES: Final = "Approved by the demo, to show what an approval writes."
 STEPS: Final = ("land the sample", "find what changed", "propose changes", "write the report")
@@ -62,6 +63,7 @@ def walk_through(
     settings = sample / CONFIG_FILE
     data.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(settings, data / CONFIG_FILE)
+    shutil.copyfile(sample / OPENAPI_FILE, data / OPENAPI_FILE)
     lab = Lab(data, config=settings, reports=reports)
     tell(0, len(STEPS))
     landing = lab.land(*sorted(sample.glob("*.jsonl*")))
@@ -74,11 +76,7 @@ def walk_through(
     report = lab.report()
     tell(4, len(STEPS))
     labels = read_faults(sample)
-    score = score_detection(
-        detection,
-        labels,
-        quiet_until=min(f.start for f in labels if f.kind != "missing-operation"),
-    )
+    score = score_detection(detection, labels, quiet_until=min(fault.start for fault in labels))
     return Walkthrough(landing, detection, score, lab.suggestions(), approved, report)
 
 

@@ -113,9 +113,10 @@ def target_name(suggestion: SpecSuggestion) -> str:
 
 
 def suggestion_facts(suggestion: SpecSuggestion) -> tuple[Fact, ...]:
-    """Return what a reviewer weighs: operation, change type, where, risk, confidence, revision, id."""
+    """Return what a reviewer weighs: operation, spec, change, risk, confidence, revision, id."""
     return (
         ("for", target_name(suggestion)),
+        *_spec_fact(suggestion),
         ("change", suggestion.proposal.change_type),
         ("path", suggestion.target.path),
         ("risk", "–" if suggestion.risk is None else f"{suggestion.risk:.2f} of 1"),
@@ -129,6 +130,16 @@ def suggestion_facts(suggestion: SpecSuggestion) -> tuple[Fact, ...]:
         ("evidence complete", f"{format_value(suggestion.created_at)} UTC"),
         ("id", suggestion.id),
     )
+
+
+def _spec_fact(suggestion: SpecSuggestion) -> tuple[Fact, ...]:
+    """Return where the operation's spec stands, if a document has it."""
+    reference = suggestion.proposal.metadata.get("specReference")
+    if not isinstance(reference, Mapping):
+        return ()
+    place = f"{reference.get('document')}#{reference.get('pointer')}"
+    name = reference.get("operation_id")
+    return (("spec", place if name is None else f"{name} in {place}"),)
 
 
 def suggestion_actions(suggestion: SpecSuggestion) -> tuple[str, ...]:

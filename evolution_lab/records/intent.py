@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
@@ -204,6 +204,28 @@ class DetectionResult(ResultMixin):
     notes: tuple[str, ...] = ()
 
     _title: ClassVar[str] = "Signals"
+
+    def concerning(self, operations: Collection[tuple[str | None, str]]) -> DetectionResult:
+        """Return what was said of some operations; incidents and workflows with any of them stay.
+
+        Args:
+            operations: (service, key) each.
+        """
+
+        def wanted(*found: OperationRef) -> bool:
+            return any((ref.service, ref.key) in operations for ref in found)
+
+        return replace(
+            self,
+            signals=tuple(s for s in self.signals if wanted(s.operation)),
+            incidents=tuple(i for i in self.incidents if wanted(*i.operations)),
+            workflows=tuple(w for w in self.workflows if wanted(*w.steps)),
+            insufficient={
+                metric: kept
+                for metric, verdicts in self.insufficient.items()
+                if (kept := tuple(v for v in verdicts if wanted(v.operation)))
+            },
+        )
 
     def __repr__(self) -> str:
         return (

@@ -8,16 +8,19 @@ own; both read what detection said.
 from evolution_lab.suggestions.analyzer import Analysis, Anomaly, OptimizationHint, SpecAnalyzer
 from evolution_lab.suggestions.generator import SpecGenerator
 from evolution_lab.suggestions.identity import subject_of, suggestion_id
+from evolution_lab.suggestions.specs import DeclaredSpecs, SpecSource
 from evolution_lab.suggestions.usage import OperationUsage, usage_statistics
 from evolution_lab.suggestions.validation import validate_suggestion
 
 __all__ = [
     "Analysis",
     "Anomaly",
+    "DeclaredSpecs",
     "OperationUsage",
     "OptimizationHint",
     "SpecAnalyzer",
     "SpecGenerator",
+    "SpecSource",
     "subject_of",
     "suggestion_id",
     "usage_statistics",

@@ -23,7 +23,7 @@ from evolution_lab.records.json_form import CAMEL_CASE
 from evolution_lab.suggestions.causes import find_cause
 from evolution_lab.suggestions.changes import change_for_signal
 from evolution_lab.suggestions.spec_change import HintCategory, SpecChange
-from evolution_lab.suggestions.specs import spec_for
+from evolution_lab.suggestions.specs import SpecSource, as_source
 from evolution_lab.suggestions.usage import OperationUsage, usage_statistics
 from evolution_lab.suggestions.wording import describe_signal
 
@@ -156,7 +156,7 @@ class SpecAnalyzer:
         windows: pl.DataFrame | None,
         detection: DetectionResult,
         *,
-        specs: Iterable[OperationSpec] = (),
+        specs: SpecSource | Iterable[OperationSpec] = (),
     ) -> Analysis:
         """Return usage, anomalies and hints; operations that ``config.exclude`` names are left out.
 
@@ -169,12 +169,12 @@ class SpecAnalyzer:
             FrameContractError: ``windows`` breaks its contract.
         """
         usage = () if windows is None else usage_statistics(windows)
-        declared = tuple(specs)
+        declared = as_source(specs)
         signals = [s for s in detection.signals if not self.config.is_excluded(s.operation.key)]
         found: dict[tuple[OperationRef, HintCategory], list[tuple[IntentSignal, SpecChange]]] = {}
         for signal in signals:
             cause = find_cause(signal, detection, windows)
-            change = change_for_signal(signal, cause, spec=spec_for(signal.operation, declared))
+            change = change_for_signal(signal, cause, spec=declared.spec_of(signal.operation))
             if change is not None and change.operation is not None:
                 found.setdefault((change.operation, change.category), []).append((signal, change))
         hints = (_hint(op, category, pairs) for (op, category), pairs in found.items())

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -19,6 +19,7 @@ from evolution_lab.records import (
     DetectionResult,
     EvidenceItem,
     IntentSignal,
+    OperationRef,
     Priority,
     Proposal,
     SpecSuggestion,
@@ -34,7 +35,7 @@ from evolution_lab.suggestions.drafts import composite_operation
 from evolution_lab.suggestions.identity import json_ready, suggestion_id
 from evolution_lab.suggestions.risk import assess_risk, priority_of, urgency
 from evolution_lab.suggestions.spec_change import SpecChange, is_repeatable
-from evolution_lab.suggestions.specs import spec_for
+from evolution_lab.suggestions.specs import SpecSource, as_source
 from evolution_lab.suggestions.validation import validate_suggestion
 from evolution_lab.suggestions.wording import describe_signal, describe_workflow
 
@@ -99,7 +100,7 @@ class SpecGenerator:
         detection: DetectionResult,
         *,
         windows: pl.DataFrame | None = None,
-        specs: Iterable[OperationSpec] = (),
+        specs: SpecSource | Iterable[OperationSpec] = (),
         as_of: datetime | None = None,
     ) -> tuple[SpecSuggestion, ...]:
         """Return the suggestions that a run of detection asks for, the most pressing first.
@@ -108,8 +109,9 @@ class SpecGenerator:
             detection: Signals, incidents and workflows.
             windows: Frame of ``schemas.WINDOWS`` the signals were read from. It names the error
                 codes that rose and says how many of all calls an operation takes.
-            specs: Declared operations. Where one has the key of a target (and its version, if the
-                telemetry knows it), the suggestion carries a diff against it.
+            specs: Declared operations, or the documents that have them (``contracts.BoundSpecs``).
+                Where one has the key of a target (and its version, if the telemetry knows it), the
+                suggestion names it and carries a diff against it.
             as_of: When what is handed in was complete, UTC; needed for workflows alone, which
                 carry no time of their own. Default: the end of the last window or signal.
 
@@ -119,11 +121,11 @@ class SpecGenerator:
         """
         if windows is not None:
             check(windows, WINDOWS)
-        declared = tuple(specs)
+        declared = as_source(specs)
         findings: list[_Finding] = []
         for signal in detection.signals:
             cause = find_cause(signal, detection, windows)
-            spec = spec_for(signal.operation, declared)
+            spec = declared.spec_of(signal.operation)
             change = change_for_signal(signal, cause, spec=spec)
             if change is not None:
                 findings.append(_from_signal(signal, change))
@@ -144,7 +146,7 @@ class SpecGenerator:
     def _suggest(
         self,
         findings: Sequence[_Finding],
-        specs: Sequence[OperationSpec],
+        specs: SpecSource,
         windows: pl.DataFrame | None,
     ) -> SpecSuggestion:
         ordered = sorted(
@@ -153,7 +155,7 @@ class SpecGenerator:
         )
         lead = ordered[0]
         change = lead.change
-        spec = spec_for(change.operation, specs)
+        spec = specs.spec_of(change.operation) if change.operation is not None else None
         command, blast_radius = _reach(change, spec, windows)
         risk = assess_risk(change.change_type, blast_radius=blast_radius, command=command)
         found = " ".join(finding.evidence[0].description for finding in ordered[:3])
@@ -171,6 +173,7 @@ class SpecGenerator:
                 "recommendedActions": list(change.actions),
                 "risk": risk.to_dict(),
                 "strength": max(finding.strength for finding in ordered),
+                **_stands(change.operation, specs),
             },
         )
         target = Target(operation=change.operation, path=change.path)
@@ -187,6 +190,12 @@ class SpecGenerator:
             tags=tuple(sorted({tag for f in ordered for tag in f.change.tags})),
             signal_ids=tuple(finding.source_id for finding in ordered),
         )
+
+
+def _stands(operation: OperationRef | None, specs: SpecSource) -> dict[str, Any]:
+    """Say which document, and which place in it, a suggestion is about."""
+    reference = specs.reference_of(operation) if operation is not None else None
+    return {} if reference is None else {"specReference": json_ready(asdict(reference))}
 
 
 def _from_signal(signal: IntentSignal, change: SpecChange) -> _Finding:

@@ -3,29 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
 
-from evolution_lab.contracts import OperationSpec
+from evolution_lab.contracts import OperationSpec, SpecReference
 from evolution_lab.records import OperationRef
 
 
-def spec_for(
-    operation: OperationRef | None, specs: Iterable[OperationSpec]
-) -> OperationSpec | None:
-    """Return the declared spec of an operation, None where none or several could be meant.
+class SpecSource(Protocol):
+    """Knows the specs of operations; ``contracts.BoundSpecs`` is one."""
 
-    The key must be equal. Of several versions the one the telemetry names is taken; a key declared
-    once is taken whatever its version, since a service's build number is often not its spec's.
+    def spec_of(self, operation: OperationRef) -> OperationSpec | None:
+        """Return the spec of an operation, None where there is none."""
+        ...
+
+    def reference_of(self, operation: OperationRef) -> SpecReference | None:
+        """Return where that spec stands, None where it stands in no document."""
+        ...
+
+
+@dataclass(frozen=True)
+class DeclaredSpecs:
+    """Specs declared in Python.
+
+    Attributes:
+        specs: The specs.
 
     Examples:
         >>> spec = OperationSpec(key="GET /a", version="1.0.0", kind="query", goal="Read a.")
-        >>> spec_for(OperationRef("GET /a", version="build-77"), [spec]) is spec
+        >>> DeclaredSpecs((spec,)).spec_of(OperationRef("GET /a", version="build-77")) is spec
         True
-        >>> spec_for(OperationRef("GET /b"), [spec]) is None
+        >>> DeclaredSpecs((spec,)).spec_of(OperationRef("GET /b")) is None
         True
     """
-    if operation is None:
+
+    specs: tuple[OperationSpec, ...] = ()
+
+    def spec_of(self, operation: OperationRef) -> OperationSpec | None:
+        """Return the declared spec of an operation, None where none or several could be meant.
+
+        The key must be equal. Of several versions the one the telemetry names is taken; a key
+        declared once is taken whatever its version, since a service's build number is often not its
+        spec's.
+        """
+        same_key = [spec for spec in self.specs if spec.key == operation.key]
+        same_version = [spec for spec in same_key if spec.version == operation.version]
+        matches = same_version or same_key
+        return matches[0] if len(matches) == 1 else None
+
+    def reference_of(self, operation: OperationRef) -> SpecReference | None:  # noqa: ARG002
+        """Return None: a spec declared in Python stands in no document."""
         return None
-    same_key = [spec for spec in specs if spec.key == operation.key]
-    same_version = [spec for spec in same_key if spec.version == operation.version]
-    matches = same_version or same_key
-    return matches[0] if len(matches) == 1 else None
+
+
+def as_source(specs: SpecSource | Iterable[OperationSpec]) -> SpecSource:
+    """Take specs in either form."""
+    return DeclaredSpecs(tuple(specs)) if isinstance(specs, Iterable) else specs

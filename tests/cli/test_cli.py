@@ -18,6 +18,7 @@ from evolution_lab.datasets import sample_path
 READY = {
     "demo",
     "land",
+    "operations",
     "windows",
     "detect",
     "suggest",
@@ -57,24 +58,26 @@ def test_version(capsys: pytest.CaptureFixture[str]):
 def test_demo_finds_every_planted_fault(capsys: pytest.CaptureFixture[str], demo: Path):
     found = answer(capsys, "demo", "--data", str(demo / "data"), "--output", str(demo / "reports"))
     assert all(entry["found"] for entry in found["planted"])
-    assert len(found["planted"]) == 6
+    assert len(found["planted"]) == 7
     assert all(entry["added"] == 0 for entry in found["landing"] if "added" in entry)
     assert len(list((demo / "reports" / "generated").iterdir())) == 1
 
 
 def test_detect_prints_one_document(capsys: pytest.CaptureFixture[str], data: str):
-    document = answer(capsys, "detect", "--every", "1m", "--data", data)
+    document = answer(capsys, "detect", "--every", "30s", "--data", data)
     assert len(document["signals"]) == 7
-    assert document["settings"]["window"] == "1m"
-    since = answer(capsys, "detect", "--data", data, "--since", "2025-03-04T10:45:00")
-    assert all(s["windowStart"] >= "2025-03-04T10:45" for s in since["signals"])
+    assert document["settings"]["window"] == "30s"
+    since = answer(capsys, "detect", "--data", data, "--since", "2026-11-23T04:01:00")
+    assert all(s["windowStart"] >= "2026-11-23T04:01" for s in since["signals"])
 
 
 def test_windows_of_one_operation(capsys: pytest.CaptureFixture[str], data: str, tmp_path: Path):
-    rows = answer(capsys, "windows", "--data", data, "--operation", "POST /payments")
-    assert {row["operation_key"] for row in rows} == {"POST /payments"}
-    assert main(["windows", "--data", data, "--operation", "POST /paymnts"]) == 2
-    assert "Did you mean 'POST /payments'" in capsys.readouterr().err
+    rows = answer(capsys, "windows", "--data", data, "--operation", "POST /quotes")
+    assert {row["operation_key"] for row in rows} == {"POST /quotes"}
+    named = answer(capsys, "windows", "--data", data, "--operation", "shipping.quote")
+    assert named == rows
+    assert main(["windows", "--data", data, "--operation", "POST /quots"]) == 2
+    assert "Did you mean 'POST /quotes'" in capsys.readouterr().err
     for name in ("w.parquet", "w.csv"):
         assert main(["windows", "--data", data, "--output", str(tmp_path / name)]) == 0
         assert (tmp_path / name).stat().st_size > 0
@@ -113,7 +116,7 @@ def test_report_is_written(capsys: pytest.CaptureFixture[str], data: str, tmp_pa
 def test_landing_twice_lands_once(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     spans, data = str(sample_path() / "spans.jsonl.gz"), str(tmp_path / "data")
     assert main(["land", spans, "--data", data]) == 0
-    assert "38,202 rows added" in capsys.readouterr().out
+    assert "73,392 rows added" in capsys.readouterr().out
     assert main(["land", spans, "--data", data]) == 0
     assert capsys.readouterr().out.count("0 rows added") == 1
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import gzip
-import hashlib
 import os
 import subprocess
 import sys
@@ -18,7 +16,6 @@ from evolution_lab.datasets import (
     Recording,
     default_plan,
     read_faults,
-    sample_path,
     shop_recording,
 )
 from evolution_lab.datasets.__main__ import main
@@ -82,28 +79,6 @@ def rows(recording: Recording, fault: Fault, *, during: bool) -> pl.DataFrame:
 
 def named(recording: Recording, name: str) -> Fault:
     return next(fault for fault in recording.faults if fault.name == name)
-
-
-def test_the_bundled_sample_is_what_the_command_writes(written: Path) -> None:
-    bundled = sample_path()
-    assert (bundled / "faults.json").read_bytes() == (written / "faults.json").read_bytes()
-    digests = [
-        hashlib.sha256(gzip.decompress((folder / "spans.jsonl.gz").read_bytes())).hexdigest()
-        for folder in (bundled, written)
-    ]
-    assert digests[0] == digests[1], "run: python -m evolution_lab.datasets data/sample"
-
-
-def test_the_sample_is_small_enough_to_ship() -> None:
-    assert sum(path.stat().st_size for path in sample_path().iterdir()) < 2_500_000
-
-
-def test_the_readme_of_the_sample_tells_the_labels_as_they_are(recording: Recording) -> None:
-    text = (sample_path() / "README.md").read_text(encoding="utf-8")
-    assert f"{recording.spans.height:,} spans" in text
-    for fault in recording.faults:
-        row = f"| `{fault.name}` | {fault.start:%H:%M} | {fault.end:%H:%M} |"
-        assert row in text
 
 
 def test_equal_seeds_give_equal_recordings_in_another_process() -> None:
