@@ -140,7 +140,20 @@ def _parsed(text: str) -> object:
             return json.loads(text, parse_constant=_no_constant)
         except json.JSONDecodeError:
             pass  # A YAML document may begin with a brace too.
+    _refuse_deep(text)
     return yaml.load(text, Loader=_JsonLoader)  # noqa: S506 - a SafeLoader
+
+
+def _refuse_deep(text: str) -> None:
+    """Raise before libyaml composes what is nested so deeply that its stack would end."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_JsonLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise RecursionError
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -18,6 +18,8 @@ Loop = asyncio.AbstractEventLoop
 
 HOOK_SECONDS: Final = 5.0
 """An awaited hook that takes longer has failed."""
+GATHER_SECONDS: Final = 0.02
+"""How long requests gather before hooks are called: waking the thread for each delays the next."""
 
 
 @dataclass(eq=False)
@@ -107,7 +109,7 @@ class HookThread:
             self._items.append((item, loop))
             if not self._awake:
                 self._awake = True
-                self._loop.call_soon_threadsafe(self._take)
+                self._loop.call_soon_threadsafe(self._loop.call_later, GATHER_SECONDS, self._take)
             return True
 
     def close(self, timeout: float) -> None:
@@ -119,15 +121,16 @@ class HookThread:
         self._thread.join(1.0)  # A hook that never returns keeps its daemon thread.
 
     def _take(self) -> None:
-        while True:
-            with self._changed:
-                if not self._items:
-                    self._awake = False
-                    return
-                item, loop = self._items.popleft()
-            task = self._loop.create_task(self._handled(item, loop))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        """Begin with one item; the loop lets the server's thread run between two of them."""
+        with self._changed:
+            if not self._items:
+                self._awake = False
+                return
+            item, loop = self._items.popleft()
+        task = self._loop.create_task(self._handled(item, loop))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._loop.call_soon(self._take)
 
     async def _handled(self, item: object, loop: Loop | None) -> None:
         try:
