@@ -82,7 +82,7 @@ def test_a_failing_async_listener_is_counted_and_reaches_no_caller(registry: Ope
 
 
 def test_versions_are_kept_apart(registry: OperationRegistry):
-    registry.register(doubled("2"), lambda number, context: number * 3)
+    registry.register(doubled("2"), lambda number, _: number * 3)
     assert registry.execute("double", "1", 1) == 2
     assert registry.execute("double", None, 1) == 3
     assert [spec.version for spec in registry.specs()] == ["1", "2"]
