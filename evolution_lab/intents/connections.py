@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -40,13 +40,33 @@ class Connections:
             for other in others
         )
 
-    def components(self, operations: Sequence[int]) -> list[list[int]]:
+    def calling(self, operation: int, others: Iterable[int]) -> bool:
+        """Say whether an operation is one of others, calls one, or is called by one.
+
+        Where no call is known, what ``touching`` knows has to do.
+        """
+        if not self.neighbours:
+            return self.touching(operation, others)
+        near = self.neighbours.get(operation, frozenset())
+        return any(other == operation or other in near for other in others)
+
+    def components(
+        self, operations: Iterable[int], *, taken: Collection[int] = ()
+    ) -> list[list[int]]:
         """Split operations into connected groups, each sorted; groups ordered by first member.
+
+        Args:
+            operations: Positions.
+            taken: Those that were abnormal before. They carry others along calls only: a lasting
+                fault must not vouch for whatever else its service does.
 
         Examples:
             >>> chain = Connections({0: frozenset({1}), 1: frozenset({0})}, [None] * 3, [0, 1, 0])
             >>> chain.components([0, 1, 2])
             [[0, 1], [2]]
+            >>> shop = Connections({0: frozenset({1}), 1: frozenset({0})}, ["shop"] * 3, [0, 1, 0])
+            >>> shop.components([0, 1, 2]), shop.components([0, 1, 2], taken={0, 1})
+            ([[0, 1, 2]], [[0, 1], [2]])
         """
         left = sorted(operations)
         groups: list[list[int]] = []
@@ -55,7 +75,15 @@ class Connections:
             while queue:
                 current = queue.pop()
                 group.append(current)
-                joined = [other for other in left if self.touching(current, [other])]
+                joined = [
+                    other
+                    for other in left
+                    if (
+                        self.calling(current, [other])
+                        if current in taken or other in taken
+                        else self.touching(current, [other])
+                    )
+                ]
                 left = [other for other in left if other not in joined]
                 queue.extend(joined)
             groups.append(sorted(group))

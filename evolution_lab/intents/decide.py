@@ -152,7 +152,8 @@ def decide(
         for episode in open_now:
             _follow(episode, t, rows, view, tested=tested)
         members = [row for row in rows if row.p_value <= MEMBER_LEVEL and _is_news(row, episodes)]
-        for group in connections.components(sorted({row.operation for row in members})):
+        taken = {e.operation for e in episodes if not e.closed}
+        for group in connections.components({row.operation for row in members}, taken=taken):
             inside = [row for row in members if row.operation in set(group)]
             terms = cauchy_terms(np.array([row.p_value for row in inside]))
             combined = cauchy_tail(float(terms.sum()) / tests[t])
@@ -181,7 +182,11 @@ def _open(
     combined: float,
     connections: Connections,
 ) -> None:
-    """Open an episode for each operation and kind of a group that has none open."""
+    """Open an episode for each operation and kind of a group that has none open.
+
+    What begins in one window is one incident: two causes that begin together are far rarer than one
+    that shows in places which nothing connects. Later it joins an incident only along calls.
+    """
     operations = {row.operation for row in rows}
     began: dict[int, int] = {}
     for e in episodes:
@@ -190,9 +195,14 @@ def _open(
         e
         for e in episodes
         if not e.closed
-        and e.last_strong >= t - QUIET_WINDOWS
-        and began[e.incident] >= t - LONGEST_ONSET
-        and any(connections.touching(operation, [e.operation]) for operation in operations)
+        and (
+            e.opened == t
+            or (
+                e.last_strong >= t - QUIET_WINDOWS
+                and began[e.incident] >= t - LONGEST_ONSET
+                and any(connections.calling(operation, [e.operation]) for operation in operations)
+            )
+        )
     ]
     incident = min((e.incident for e in near), default=len({e.incident for e in episodes}))
     taken = {(e.operation, e.kind, e.error_class) for e in episodes if not e.closed}
