@@ -26,6 +26,7 @@ from evolution_lab.records.suggestion import (
     Target,
 )
 from evolution_lab.records.telemetry import TelemetrySample
+from evolution_lab.records.traffic import RecordedError, TrafficSnapshot
 
 __all__ = [
     "ChangeType",
@@ -39,11 +40,13 @@ __all__ = [
     "OperationRef",
     "Priority",
     "Proposal",
+    "RecordedError",
     "Severity",
     "SpecSuggestion",
     "SuggestionStatus",
     "Target",
     "TelemetrySample",
+    "TrafficSnapshot",
     "Workflow",
     "from_json",
     "json_schema",
