@@ -1,7 +1,14 @@
-"""Golden tests: takes recorded traffic, gives test suites that guard what works, and verdicts.
+"""Golden tests: takes recorded traffic, gives test suites that guard what works, and verdicts."""
 
-This is where the traffic recorder and its store, the selection of cases, the emitters of pytest,
-Vitest and Jest suites and the runner will live. This release has none of them yet.
-"""
+from evolution_lab.golden.comparison import Difference, compare
+from evolution_lab.golden.generator import GoldenTestGenerator
+from evolution_lab.golden.suite import GoldenCase, GoldenStep, GoldenSuite
 
-__all__: list[str] = []
+__all__ = [
+    "Difference",
+    "GoldenCase",
+    "GoldenStep",
+    "GoldenSuite",
+    "GoldenTestGenerator",
+    "compare",
+]
