@@ -91,6 +91,32 @@ QUARANTINE: Final = _contract(
 )
 """Rows that could not be read: where they stood, why they were refused, a redacted excerpt."""
 
+TRAFFIC: Final = _contract(
+    "traffic",
+    {
+        "id": _column(pl.String, _NOT_EMPTY),
+        **_IDENTITY,
+        "op_id": _column(pl.Int64, _AT_LEAST_0),
+        "timestamp": _column(TIME),
+        "duration_ms": _column(pl.Float64, _AT_LEAST_0, nullable=True),
+        "success": _column(pl.Boolean),
+        "channel": _column(pl.String, pa.Check.isin(CHANNELS), nullable=True),
+        "tenant_id": _column(pl.String, nullable=True),
+        "user_id": _column(pl.String, nullable=True),
+        "trace_id": _column(pl.String, nullable=True),
+        "session_id": _column(pl.String, nullable=True),
+        "input": _column(pl.String, _NOT_EMPTY),
+        "output": _column(pl.String, _NOT_EMPTY),
+        "has_error": _column(pl.Boolean),
+        "error_name": _column(pl.String, nullable=True),
+        "error_message": _column(pl.String, nullable=True),
+        "error_code": _column(pl.String, nullable=True),
+        "metadata": _column(pl.String, _NOT_EMPTY),
+        "sample_rate": _column(pl.Float64, pa.Check.in_range(0.0, 1.0, include_min=False)),
+    },
+)
+"""Sanitised traffic snapshots, one row a call; ``input``, ``output`` and ``metadata`` are JSON text."""
+
 WINDOWS: Final = _contract(
     "windows",
     {

@@ -2,6 +2,8 @@
 
 from evolution_lab.golden.comparison import Difference, compare
 from evolution_lab.golden.generator import GoldenTestGenerator
+from evolution_lab.golden.store import InMemoryTrafficStore, TrafficStore
+from evolution_lab.golden.store_lake import LakeTrafficStore
 from evolution_lab.golden.suite import GoldenCase, GoldenStep, GoldenSuite
 
 __all__ = [
@@ -10,5 +12,8 @@ __all__ = [
     "GoldenStep",
     "GoldenSuite",
     "GoldenTestGenerator",
+    "InMemoryTrafficStore",
+    "LakeTrafficStore",
+    "TrafficStore",
     "compare",
 ]

@@ -25,8 +25,14 @@ def publish_bytes(path: Path, content: bytes) -> None:
     _publish(path, lambda file: file.write(content))
 
 
-def publish_parquet(path: Path, frame: pl.DataFrame) -> None:
-    """Write a frame as zstd Parquet with ``format_version`` in the file's metadata."""
+def publish_parquet(path: Path, frame: pl.DataFrame, *, row_group_rows: int = _ROW_GROUP) -> None:
+    """Write a frame as zstd Parquet with ``format_version`` in the file's metadata.
+
+    Args:
+        path: Where to.
+        frame: What.
+        row_group_rows: Rows that readers take or leave together.
+    """
     metadata = {"format_version": str(FORMAT_VERSION)}
     _publish(
         path,
@@ -34,7 +40,7 @@ def publish_parquet(path: Path, frame: pl.DataFrame) -> None:
             file,
             compression="zstd",
             compression_level=1,
-            row_group_size=_ROW_GROUP,
+            row_group_size=row_group_rows,
             metadata=metadata,
         ),
     )
