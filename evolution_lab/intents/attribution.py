@@ -26,6 +26,11 @@ DIMENSIONS: Final = {
 }
 CARRIED: Final = 0.8
 LEVEL: Final = 0.01
+NEW_BELOW: Final = 0.25
+"""A value with fewer calls before than this share of those during is new: others say what is usual.
+
+What a new version did in the minutes before anybody could tell was the fault already.
+"""
 _HISTORY_WINDOWS: Final = 96
 _MOST_VALUES: Final = 200
 
@@ -146,7 +151,7 @@ def _carrier(calls: pl.DataFrame, column: str) -> dict[str, Any] | None:
         return None
     overall = int(table["hit_before"].sum()) / max(int(table["before"].sum()), 1)
     usual = (
-        pl.when(pl.col("before") > 0)
+        pl.when(pl.col("before") > NEW_BELOW * pl.col("calls"))
         .then(pl.col("hit_before") / pl.col("before"))
         .otherwise(overall)
     )

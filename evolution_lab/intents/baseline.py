@@ -1,7 +1,7 @@
 """Trailing baselines that stay clean of the incidents they are used to find.
 
-Window by window, every operation is judged against up to 96 earlier windows, then the window joins
-the baseline or not. It stays out where it looks abnormal for its operation (``p < 1e-3``), or where
+Window by window, every operation is judged against up to 96 earlier windows; later, when no horizon
+reaches back to it any more, the window joins the baseline or not. It stays out where it looks abnormal for its operation (``p < 1e-3``), or where
 the whole lab looks abnormal and this operation is on the suspicious side (``p < 0.5``): a fault that
 is weak in one operation is strong in its neighbours. After 12 abnormal windows in a row the new
 level is taken for normal: a lasting step is re-learnt. Nothing looks ahead, so that results do not
@@ -11,6 +11,7 @@ change when later data arrives. These levels shape the baseline only; what is sa
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -18,7 +19,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from evolution_lab.intents.tails import cauchy_tail, cauchy_terms, intra_window_correlation
+from evolution_lab.intents.tails import cauchy_tail, cauchy_tails, cauchy_terms, intra_window_correlation
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -31,6 +32,14 @@ OWN_LEVEL: Final = 1e-3
 LAB_LEVEL: Final = 0.05
 SUSPICIOUS: Final = 0.5
 RELEARN_AFTER: Final = 12
+LEAST_CORRELATION: Final = 1e-3
+"""Calls of one window are taken to be at least this much alike, however steady they looked."""
+LAG: Final = 4
+"""Windows between the newest one and the baseline, once there is one.
+
+A baseline that took in the windows under test would learn a small lasting shift before it is seen;
+one that lies far back would take every drift for a fault.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +90,7 @@ def walk(model: TrailingModel, *, windows: int, live: Mask) -> list[Judged]:
     """
     streak = np.zeros(live.shape[1], dtype=np.int64)
     results = []
+    waiting: deque[tuple[int, Judged, Mask, Mask]] = deque()
     for t in range(windows):
         judged = model.judge(t)
         tested = ~np.isnan(judged.p_values)
@@ -90,7 +100,9 @@ def walk(model: TrailingModel, *, windows: int, live: Mask) -> list[Judged]:
         abnormal = (p < OWN_LEVEL) | ((lab < LAB_LEVEL) & (p < SUSPICIOUS))
         streak = np.where(abnormal, streak + 1, 0)
         include = live[t] & (~abnormal | (streak > RELEARN_AFTER))
-        model.learn(t, judged, include, include & ~abnormal & tested.any(axis=0))
+        waiting.append((t, judged, include, include & ~abnormal & tested.any(axis=0)))
+        while len(waiting) > min(LAG, max(t - MINIMUM, 0)):
+            model.learn(*waiting.popleft())
         results.append(judged)
     return results
 
@@ -122,8 +134,11 @@ class ShareMemory:
 
     PRIOR: Final = 0.03
     PRIOR_WINDOWS: Final = 5.0
+    LEAST_SPREAD: Final = 0.1
+    """However steady it looked, a rare share is taken to vary by a tenth of itself."""
 
-    def __init__(self, channels: int, operations: int) -> None:
+    def __init__(self, channels: int, operations: int, *, rare: bool = False) -> None:
+        self._rare = rare
         self._sums = {name: Ring(channels, operations) for name in ("xx", "xn", "nn", "n")}
 
     def correlation(self, share: Floats, calls_per_window: Floats) -> Floats:
@@ -139,7 +154,14 @@ class ShareMemory:
             self.PRIOR_WINDOWS * calls_per_window * np.maximum(calls_per_window - 1.0, 0.5)
         )
         return intra_window_correlation(
-            squared, n, nn - n, prior=self.PRIOR, prior_pairs=prior_pairs
+            squared,
+            n,
+            nn - n,
+            prior=self.PRIOR,
+            prior_pairs=prior_pairs,
+            least=np.minimum(self.LEAST_SPREAD**2 * share / (1.0 - share), LEAST_CORRELATION)
+            if self._rare
+            else np.full_like(share, LEAST_CORRELATION),
         )
 
     def learn(self, t: int, judged: Judged, normal: Mask) -> None:
@@ -193,5 +215,6 @@ def best_channel(judged: Sequence[Judged], rows: Sequence[int]) -> dict[str, Flo
         )[:, 0]
         for name in ("observed", "trials", "share", "dispersion")
     }
-    p_value = np.where(tested.any(axis=1), np.minimum(value * count, 1.0), np.nan)
+    terms = np.where(tested, cauchy_terms(np.where(tested, p, 0.5)), 0.0)
+    p_value = np.where(tested.any(axis=1), cauchy_tails(terms.sum(axis=1) / count), np.nan)
     return {"p_value": p_value, "channel": np.asarray(chosen)[best].astype(np.float64), **picked}

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import polars as pl
 
 from evolution_lab.records import OperationRef
+
+
+CALLED_SHARE: Final = 0.9
+"""Share of an operation's calls that others make, from which on they explain how often it is called."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,45 @@ class Connections:
         return groups
 
 
+def callers_of(
+    operations: Sequence[OperationRef],
+    *,
+    calls: Sequence[float],
+    edges: pl.DataFrame,
+    known: pl.DataFrame,
+) -> Mapping[int, tuple[int, ...]]:
+    """Return who calls an operation, for those of which nearly every call comes from another one.
+
+    Args:
+        operations: The view's operations.
+        calls: Their calls in all.
+        edges: An ``EDGES`` frame over op_ids with versions.
+        known: An ``OPERATIONS`` frame: what each op_id is.
+    """
+    position = _positions(operations, known)
+    from_others: dict[int, dict[int, int]] = {}
+    for caller, callee, count in edges.select("caller_op_id", "callee_op_id", "calls").iter_rows():
+        a, b = position.get(caller), position.get(callee)
+        if a is not None and b is not None and a != b:
+            own = from_others.setdefault(b, {})
+            own[a] = own.get(a, 0) + count
+    return {
+        callee: tuple(sorted(own))
+        for callee, own in sorted(from_others.items())
+        if sum(own.values()) >= CALLED_SHARE * calls[callee]
+    }
+
+
+def _positions(operations: Sequence[OperationRef], known: pl.DataFrame) -> dict[int, int]:
+    """Return the position of each op_id, whatever its version."""
+    place = {(o.service, o.key): i for i, o in enumerate(operations)}
+    return {
+        op_id: place[service, key]
+        for op_id, service, key in known.select("op_id", "service", "operation_key").iter_rows()
+        if (service, key) in place
+    }
+
+
 @dataclass
 class _Gathered:
     neighbours: dict[int, set[int]] = field(default_factory=dict)
@@ -115,13 +159,7 @@ def connections(
         depths: Columns ``op_id`` and ``depth``.
         known: An ``OPERATIONS`` frame: what each op_id is.
     """
-    place = {(o.service, o.key): i for i, o in enumerate(operations)}
-    position: dict[int, int] = {}
-    for op_id, service, key, _ in known.select(
-        "op_id", "service", "operation_key", "operation_version"
-    ).iter_rows():
-        if (service, key) in place:
-            position[op_id] = place[service, key]
+    position = _positions(operations, known)
     gathered = _Gathered()
     for caller, callee in edges.select("caller_op_id", "callee_op_id").iter_rows():
         if caller in position and callee in position:

@@ -11,6 +11,7 @@ import numpy as np
 
 from evolution_lab.config import EvolutionConfig, format_timedelta
 from evolution_lab.display import format_quantity, format_value
+from evolution_lab.intents.change_class import change_class
 from evolution_lab.intents.decide import Episode, Row
 from evolution_lab.intents.error_spike import share_interval
 from evolution_lab.intents.evidence import UNITS
@@ -88,6 +89,7 @@ def signal_from(
         sample_size=shown.n_obs,
         incident_id=incident_id,
         error_class=episode.error_class,
+        change_class=change_class(episode, view),
         detector=row.detector,
         attribution=attribution,
         evidence=_evidence(row, view, attribution),

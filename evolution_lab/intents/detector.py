@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from evolution_lab.config import EvolutionConfig, format_timedelta
 from evolution_lab.errors import FrameContractError
 from evolution_lab.intents.attribution import Question, attribute
-from evolution_lab.intents.connections import connections
+from evolution_lab.intents.connections import callers_of, connections
 from evolution_lab.intents.decide import Episode, decide, gate_level
 from evolution_lab.intents.describe import signal_from, signal_id
 from evolution_lab.intents.error_spike import ErrorSpikeDetector
@@ -91,12 +92,22 @@ class IntentDetector:
         """
         around = surroundings or Surroundings()
         view = detection_view(windows, as_of=around.as_of)
+        known = pl.concat([around.operations, _known(windows)]).unique("op_id").sort("op_id")
+        view = replace(
+            view,
+            callers=callers_of(
+                view.operations,
+                calls=np.nansum(view.calls, axis=0).tolist(),
+                edges=around.edges,
+                known=known,
+            ),
+        )
         evidence = self.evidence(view)
         links = connections(
             view.operations,
             edges=pl.concat([around.edges, around.companions]),
             depths=around.depths,
-            known=pl.concat([around.operations, _known(windows)]).unique("op_id").sort("op_id"),
+            known=known,
         )
         episodes = decide(evidence, view, connections=links, config=self.config)
         ids = [
@@ -195,7 +206,7 @@ def _question(episode: Episode, view: DetectionView) -> Question:
     return Question(
         operation=view.operations[episode.operation],
         metric=row.metric,
-        start=view.starts[episode.opened],
+        start=view.starts[max(episode.opened - episode.rows[0].horizon + 1, 0)],
         end=view.window_end(episode.last),
         window=view.window,
         threshold_ns=threshold,

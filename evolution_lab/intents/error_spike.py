@@ -34,7 +34,7 @@ from evolution_lab.intents.evidence import evidence_frame
 from evolution_lab.intents.tails import beta_binomial_upper
 from evolution_lab.intents.view import DetectionView, Floats
 
-HORIZONS: Final = (1, 4, 12)
+HORIZONS: Final = (1, 2, 4, 8, 16)
 _PSEUDO: Final = 0.5
 """Jeffreys' half an error and half a success: a baseline without errors is not a promise of none."""
 
@@ -50,7 +50,7 @@ class ErrorShares:
         self._failed = Ring(operations)
         self._trials = Ring(operations)
         self._windows = Ring(operations)
-        self._memory = ShareMemory(self.channels, operations)
+        self._memory = ShareMemory(self.channels, operations, rare=True)
 
     def judge(self, t: int) -> Judged:
         """Judge the sums of the windows that end with ``t``."""

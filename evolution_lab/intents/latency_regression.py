@@ -36,12 +36,17 @@ from evolution_lab.intents.view import DetectionView, Floats, Ints
 from evolution_lab.windows.bins import GAMMA, bin_value
 
 LEVELS: Final = (0.5, 0.9, 0.98)
-HORIZONS: Final = (1, 4)
+HORIZONS: Final = (1, 2, 4, 8, 16)
 CHANNELS: Final = tuple((level, horizon) for level in LEVELS for horizon in HORIZONS)
-METRICS: Final = {"latency-median": (0, 1), "latency-tail": (2, 3, 4, 5)}
+METRICS: Final = {
+    "latency-median": tuple(range(len(HORIZONS))),
+    "latency-tail": tuple(range(len(HORIZONS), 3 * len(HORIZONS))),
+}
 SHOWN_LEVEL: Final = {"latency-median": 0.5, "latency-tail": 0.95}
 SMALLEST_SLOWDOWN: Final = 1.5
 """The smallest ratio worth a signal: below it a threshold is no further than ordinary drift goes."""
+SMALLEST_DELAY_NS: Final = 1_000_000
+"""The smallest slowdown worth a signal, in time: nobody waits for less than a millisecond."""
 DESCRIBED_BELOW: Final = 0.01
 """Effects and intervals are computed for rows at most this probable; the others are quiet."""
 _MARGIN_BINS: Final = round(math.log(SMALLEST_SLOWDOWN) / math.log(GAMMA))
@@ -60,6 +65,8 @@ class Exceedances:
         self._first = int(min(bins.min() for bins in filled))
         width = int(max(bins.max() for bins in filled)) - self._first + 1
         operations = len(view.operations)
+        values = GAMMA ** (np.arange(width + 1) + self._first)
+        self._worth = np.searchsorted(values, values + SMALLEST_DELAY_NS)
         self.histogram = np.zeros((operations, width))
         self._included = np.zeros((len(view.bins), operations), dtype=bool)
         self._count = Ring(operations)
@@ -76,7 +83,8 @@ class Exceedances:
         observed = np.zeros((self.channels, operations))
         share = np.zeros_like(observed)
         for level in LEVELS:
-            threshold = (cumulative < (level * baseline)[:, None]).sum(axis=1) + _MARGIN_BINS
+            quantile = (cumulative < (level * baseline)[:, None]).sum(axis=1)
+            threshold = np.maximum(quantile + _MARGIN_BINS, self._worth[quantile])
             at = np.minimum(threshold, cumulative.shape[1] - 1)
             above = baseline - np.take_along_axis(cumulative, at[:, None], axis=1)[:, 0]
             for horizon in HORIZONS:

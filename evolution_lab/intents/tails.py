@@ -16,6 +16,7 @@ from scipy.special import betainc, betaincc, betaln, gammaln, ndtr
 
 Floats = npt.NDArray[np.float64]
 
+_SMALL_N: Final = 100
 _LARGE_N: Final = 20_000
 """From here on the beta-binomial is its own beta limit to better than the model is true."""
 _SMALLEST: Final = 1e-300
@@ -47,9 +48,9 @@ def beta_binomial_upper(x: Floats, n: Floats, share: Floats, correlation: Floats
     a, b = share * size, (1.0 - share) * size
     mean = n * share
     spread = np.sqrt(mean * (1 - share) * (1 + (n - 1) * correlation))
-    # Within one spread of the mean nothing is surprising, and a normal curve says so cheaply.
+    # Near the mean (two spreads, one of a small count) nothing is surprising, and a normal curve says so cheaply.
     result = np.where(x > 0, ndtr((mean - x + 0.5) / np.maximum(spread, 1e-12)), 1.0)
-    surprising = (x > 0) & (x > mean + spread)
+    surprising = (x > 0) & (x > mean + np.where(n <= _SMALL_N, 1.0, 2.0) * spread)
     large = surprising & (n > _LARGE_N)
     result[large] = betaincc(a, b, np.clip((x - 0.5) / np.maximum(n, 1.0), 0.0, 1.0))[large]
     exact = surprising & ~large
@@ -69,14 +70,15 @@ def _upper_sum(x: Floats, n: Floats, a: Floats, b: Floats) -> Floats:
         - betaln(a, b)
     )
     ratio_sum = np.ones_like(x)
-    term = np.ones_like(x)
-    k = x.copy()
-    for _ in range(int(np.max(n - x))):
-        term = np.where(k < n, term * (n - k) * (a + k) / ((k + 1) * (b + n - k - 1)), 0.0)
-        k += 1
-        ratio_sum += term
-        if np.all(term <= 1e-14 * ratio_sum):
-            break
+    left = np.arange(len(x))
+    term, k = np.ones_like(x), x.copy()
+    while len(left):
+        n_left, a_left, b_left = n[left], a[left], b[left]
+        term = term * (n_left - k) * (a_left + k) / ((k + 1) * (b_left + n_left - k - 1))
+        k = k + 1
+        ratio_sum[left] += term
+        more = (k < n_left) & (term > 1e-14 * ratio_sum[left])
+        left, term, k = left[more], term[more], k[more]
     total: Floats = np.exp(np.maximum(log_term + np.log(ratio_sum), np.log(_SMALLEST)))
     return total
 
@@ -119,8 +121,22 @@ def cauchy_tail(statistic: float) -> float:
     return float(0.5 - np.arctan(statistic) / np.pi)
 
 
+def cauchy_tails(statistics: Floats) -> Floats:
+    """Return ``cauchy_tail`` of each statistic."""
+    large = statistics > 1e6
+    far = 1.0 / (np.pi * np.where(large, statistics, 1.0))
+    tails: Floats = np.where(large, far, 0.5 - np.arctan(statistics) / np.pi)
+    return tails
+
+
 def intra_window_correlation(
-    squared: Floats, trials: Floats, pairs: Floats, *, prior: float, prior_pairs: Floats
+    squared: Floats,
+    trials: Floats,
+    pairs: Floats,
+    *,
+    prior: float,
+    prior_pairs: Floats,
+    least: Floats,
 ) -> Floats:
     """Estimate the intra-window correlation by moments, shrunk to a prior.
 
@@ -133,7 +149,8 @@ def intra_window_correlation(
         pairs: Sum of ``n (n - 1)``.
         prior: Correlation assumed without data.
         prior_pairs: Weight of the prior, in pairs.
+        least: The smallest correlation returned.
     """
     estimate = (squared - trials + prior * prior_pairs) / np.maximum(pairs + prior_pairs, 1e-12)
-    result: Floats = np.clip(estimate, 1e-3, 0.5)
+    result: Floats = np.clip(estimate, least, 0.5)
     return result

@@ -5,7 +5,8 @@ trailing baseline, less the smallest drop worth a signal (``throughput_drop``): 
 whether traffic fell at all but whether it fell by more than that. The dispersion is estimated from
 the one-step-ahead residuals of each horizon, so that rhythm and autocorrelation widen the
 prediction instead of raising alarms. What is expected is the trailing mean, or less where the last
-windows were falling or the same time yesterday was lower: a nightly low is no drop. Four and twelve windows let an operation of three calls a
+windows were falling, the same time yesterday was lower (a nightly low is no drop), or the operations
+that call this one were called less: their drop explains its own. Four and twelve windows let an operation of three calls a
 window that stops be told from chance.
 
 Real traffic also has blips: a window or two without calls that no smooth law explains. Where an
@@ -36,7 +37,7 @@ from evolution_lab.intents.evidence import evidence_frame
 from evolution_lab.intents.tails import negative_binomial_lower
 from evolution_lab.intents.view import DetectionView, Floats
 
-HORIZONS: Final = (1, 4, 12)
+HORIZONS: Final = (1, 2, 4, 8, 16)
 _PRIOR_DISPERSION: Final = 0.1
 _PRIOR_WINDOWS: Final = 5.0
 _BLIP_LEVEL: Final = 0.05
@@ -61,6 +62,8 @@ class CallCounts:
         operations = self._calls.shape[1]
         self._day = round(timedelta(days=1) / view.window)
         self._age = np.cumsum(view.live, axis=0)
+        self._exposure = _exposure(view, self._calls)
+        self._exposed = Ring(operations)
         self._sum = Ring(operations)
         self._windows = Ring(operations)
         self._blips = Ring(operations)
@@ -73,7 +76,15 @@ class CallCounts:
         windows = self._windows.total
         mean = self._sum.total / np.maximum(windows, 1.0)
         observed = np.stack([trailing(self._calls, t, h) for h in HORIZONS])
-        expected = np.stack([np.minimum(mean, self._rhythm(t, h)) * h for h in HORIZONS])
+        ratio = self._sum.total / np.maximum(self._exposed.total, 1.0)
+        expected = np.stack(
+            [
+                np.fmin(
+                    np.minimum(mean, self._rhythm(t, h)) * h, ratio * _total(self._exposure, t, h)
+                )
+                for h in HORIZONS
+            ]
+        )
         prior = _PRIOR_WINDOWS * np.maximum(expected, 1.0) ** 2
         dispersion = np.clip(
             (self._excess.total + _PRIOR_DISPERSION * prior) / (self._weight.total + prior),
@@ -124,6 +135,7 @@ class CallCounts:
         used = include & self._complete[t]
         self._sum.push(t, np.where(used, self._calls[t], 0.0))
         self._windows.push(t, used.astype(np.float64))
+        self._exposed.push(t, np.where(used, np.nan_to_num(self._exposure[t]), 0.0))
         low = np.nan_to_num(judged.p_values[0], nan=1.0) < _BLIP_LEVEL
         was_blip = ~low & (self._low_for > 0) & (self._low_for <= _LONGEST_BLIP)
         self._blips.push(t, was_blip.astype(np.float64))
@@ -134,6 +146,19 @@ class CallCounts:
         squared = 2.0 * short**2 - judged.share
         self._excess.push(t, np.where(told, squared, 0.0))
         self._weight.push(t, np.where(told, judged.share**2, 0.0))
+
+
+def _exposure(view: DetectionView, calls: Floats) -> Floats:
+    """Return how often an operation's callers were called, NaN where clients call it."""
+    exposure = np.full_like(calls, np.nan)
+    for operation, callers in view.callers.items():
+        exposure[:, operation] = calls[:, list(callers)].sum(axis=1)
+    return exposure
+
+
+def _total(values: Floats, t: int, horizon: int) -> Floats:
+    total: Floats = values[max(0, t - horizon + 1) : t + 1].sum(axis=0)
+    return total
 
 
 @dataclass(frozen=True)

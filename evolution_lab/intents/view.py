@@ -8,7 +8,8 @@ is said afterwards, by ``attribution``.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -39,6 +40,8 @@ class DetectionView:
         client_errors: Calls answered 4xx; NaN where nothing is recorded.
         bins: Per window, the latency histogram as (operation, bin, count) columns; empty arrays
             where the windows carry none.
+        callers: Positions of the operations that make (nearly) all calls of a position, where calls
+            are known; an operation that others call for its clients only is not there.
         values: Ready-made latency values by column name (``p50_ns``, ``p95_ns`` …), shape ``(T, m)``.
     """
 
@@ -53,6 +56,7 @@ class DetectionView:
     client_errors: Floats
     bins: tuple[tuple[Ints, Ints, Floats], ...]
     values: dict[str, Floats]
+    callers: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def has_bins(self) -> bool:

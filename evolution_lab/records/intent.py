@@ -16,6 +16,7 @@ IntentKind = Literal[
 ]
 Severity = Literal["low", "medium", "high"]
 ErrorClass = Literal["server", "client"]
+ChangeClass = Literal["spike", "step", "drift"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,7 @@ class IntentSignal:
         sample_size: Calls in the deciding window (rows, not adjusted counts).
         incident_id: The incident this folds into (the id of its first signal).
         error_class: ``server`` or ``client`` for error spikes.
+        change_class: ``spike`` passes within a few windows, ``step`` stays, ``drift`` grows slowly.
         attribution: What the change is concentrated in (tenant, version, error code …).
         evidence: The facts, most telling first.
     """
@@ -84,6 +86,7 @@ class IntentSignal:
     sample_size: int
     incident_id: str | None = None
     error_class: ErrorClass | None = None
+    change_class: ChangeClass | None = None
     detector: str
     attribution: Mapping[str, Any] | None = None
     evidence: tuple[EvidenceItem, ...] = ()
