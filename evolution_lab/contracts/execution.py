@@ -73,6 +73,11 @@ class Execution:
     def __post_init__(self) -> None:
         self._spec = self.registered.spec
 
+    @property
+    def spec(self) -> OperationSpec:
+        """The spec that the call runs under."""
+        return self._spec
+
     def choice(self) -> Any:
         """Ask the resolver; what it answers may have to be awaited."""
         resolver = self.context.spec_variant_resolver

@@ -7,7 +7,7 @@ import contextvars
 import inspect
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,6 +21,31 @@ from evolution_lab.errors import InputError, UnknownNameError
 
 MOST_VARIANT_SCHEMAS: Final = 256
 _RESOLVER: Final = "spec_variant_resolver"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExecutedCall:
+    """One execution with what went in and came out, for listeners that record traffic.
+
+    Nothing in it is redacted or copied: listeners must not change it.
+
+    Attributes:
+        spec: The spec it ran under: the variant's, where one was taken.
+        input: What went in.
+        output: What came out; None where it failed.
+        error: What it failed with; None where it did not.
+        context: The call's surroundings.
+        started_ns: When it began, nanoseconds since the epoch.
+        duration_ns: How long it took.
+    """
+
+    spec: OperationSpec
+    input: Any
+    output: Any
+    error: BaseException | None
+    context: HandlerContext
+    started_ns: int
+    duration_ns: int
 
 
 @dataclass(eq=False)
@@ -59,6 +84,9 @@ class OperationRegistry:
         default_factory=OrderedDict, init=False, repr=False
     )
     _listeners: SampleListeners = field(default_factory=SampleListeners, init=False, repr=False)
+    _call_listeners: tuple[Callable[[ExecutedCall], object], ...] = field(
+        default=(), init=False, repr=False
+    )
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def register(self, spec: OperationSpec, handler: Handler) -> None:
@@ -98,6 +126,14 @@ class OperationRegistry:
         """Tell ``listener`` of each execution from now on; its failures never reach a caller."""
         self._listeners.add(listener)
 
+    def on_call(self, listener: Callable[[ExecutedCall], object]) -> None:
+        """Tell ``listener`` of each execution's input and output; its failures reach no caller.
+
+        It is a plain function, called where the operation ran, such as ``TrafficRecorder.executed``.
+        """
+        with self._lock:
+            self._call_listeners = (*self._call_listeners, listener)
+
     @property
     def hook_errors(self) -> Mapping[str, int]:
         """Failures of listeners and resolvers so far, by name."""
@@ -130,6 +166,7 @@ class OperationRegistry:
             InvalidPayloadError: The input does not fit the schema; nothing was started.
         """
         execution = self._execution(key, version, input, context)
+        output: Any = None
         error: BaseException | None = None
         try:
             answer = None
@@ -138,13 +175,14 @@ class OperationRegistry:
             except Exception as failure:  # noqa: BLE001 - a resolver never fails a call
                 self._resolver_failed(execution, failure)
             handler = execution.take(answer)
-            return _settled(handler(input, execution.context))
+            output = _settled(handler(input, execution.context))
         except BaseException as raised:
             error = raised
             raise
         finally:
-            self._tell(execution, error)
+            self._tell(execution, output, error)
             error = None  # A traceback that holds its own frame is not freed soon.
+        return output
 
     async def aexecute(
         self,
@@ -160,6 +198,7 @@ class OperationRegistry:
             InvalidPayloadError: The input does not fit the schema; nothing was started.
         """
         execution = self._execution(key, version, input, context)
+        output: Any = None
         error: BaseException | None = None
         try:
             answer = None
@@ -172,13 +211,16 @@ class OperationRegistry:
                 answer = None
             handler = execution.take(answer)
             output = handler(input, execution.context)
-            return await output if inspect.isawaitable(output) else output
+            if inspect.isawaitable(output):
+                output, awaited = None, output
+                output = await awaited
         except BaseException as raised:
             error = raised
             raise
         finally:
-            self._tell(execution, error)
+            self._tell(execution, output, error)
             error = None
+        return output
 
     def _execution(
         self, key: str, version: str | None, value: Any, context: HandlerContext | None
@@ -226,13 +268,33 @@ class OperationRegistry:
         execution.resolver_failed()
         self._listeners.failed(_RESOLVER, error)
 
-    def _tell(self, execution: Execution, error: BaseException | None) -> None:
+    def _tell(self, execution: Execution, output: Any, error: BaseException | None) -> None:
         try:
             sample = execution.sample(error)
         except Exception as failure:  # noqa: BLE001 - a call that succeeded has succeeded
             self._listeners.failed("making a sample", failure)
         else:
             self._listeners.tell(sample)
+            if self._call_listeners:
+                self._tell_call(execution, output, error, sample.duration_ns)
+
+    def _tell_call(
+        self, execution: Execution, output: Any, error: BaseException | None, duration_ns: int
+    ) -> None:
+        call = ExecutedCall(
+            spec=execution.spec,
+            input=execution.value,
+            output=output,
+            error=error,
+            context=execution.context,
+            started_ns=execution.started_ns,
+            duration_ns=duration_ns,
+        )
+        for listener in self._call_listeners:
+            try:
+                listener(call)
+            except Exception as failure:  # noqa: BLE001 - whatever a stranger's code raises
+                self._listeners.failed("call listener", failure)
 
 
 def _settled(value: Any) -> Any:

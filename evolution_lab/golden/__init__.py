@@ -2,6 +2,8 @@
 
 from evolution_lab.golden.comparison import Difference, compare
 from evolution_lab.golden.generator import GoldenTestGenerator
+from evolution_lab.golden.http_snapshots import HeaderList
+from evolution_lab.golden.recorder import RecorderCounts, TrafficRecorder
 from evolution_lab.golden.store import InMemoryTrafficStore, TrafficStore
 from evolution_lab.golden.store_lake import LakeTrafficStore
 from evolution_lab.golden.suite import GoldenCase, GoldenStep, GoldenSuite
@@ -12,8 +14,11 @@ __all__ = [
     "GoldenStep",
     "GoldenSuite",
     "GoldenTestGenerator",
+    "HeaderList",
     "InMemoryTrafficStore",
     "LakeTrafficStore",
+    "RecorderCounts",
+    "TrafficRecorder",
     "TrafficStore",
     "compare",
 ]
