@@ -3,6 +3,7 @@
 from evolution_lab.golden.comparison import Difference, compare
 from evolution_lab.golden.generator import GoldenTestGenerator
 from evolution_lab.golden.http_snapshots import HeaderList
+from evolution_lab.golden.importing import ImportReport, import_traffic
 from evolution_lab.golden.recorder import RecorderCounts, TrafficRecorder
 from evolution_lab.golden.store import InMemoryTrafficStore, TrafficStore
 from evolution_lab.golden.store_lake import LakeTrafficStore
@@ -15,10 +16,12 @@ __all__ = [
     "GoldenSuite",
     "GoldenTestGenerator",
     "HeaderList",
+    "ImportReport",
     "InMemoryTrafficStore",
     "LakeTrafficStore",
     "RecorderCounts",
     "TrafficRecorder",
     "TrafficStore",
     "compare",
+    "import_traffic",
 ]
