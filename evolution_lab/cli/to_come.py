@@ -45,10 +45,6 @@ GROUPS: Final = {
         "Golden tests from recorded traffic.",
         ("generate", "generate-all", "run", "check", "update", "scan", "init-runner"),
     ),
-    "bench": (
-        "Measure it yourself.",
-        ("landing", "windows", "detection", "suggestions", "rollout", "golden"),
-    ),
 }
 _ANY: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -58,19 +54,19 @@ def add_commands_to_come(app: typer.Typer) -> None:
     for name, purpose in COMMANDS.items():
         app.command(
             name, help=f"To come: {purpose[0].lower()}{purpose[1:]}", context_settings=_ANY
-        )(_to_come(name))
+        )(to_come(name))
     for group, (purpose, names) in GROUPS.items():
         branch = typer.Typer(
             help=f"To come: {purpose[0].lower()}{purpose[1:]}", no_args_is_help=True
         )
         for name in names:
-            branch.command(name, help="To come.", context_settings=_ANY)(
-                _to_come(f"{group} {name}")
-            )
+            branch.command(name, help="To come.", context_settings=_ANY)(to_come(f"{group} {name}"))
         app.add_typer(branch, name=group)
 
 
-def _to_come(name: str) -> Callable[[typer.Context], None]:
+def to_come(name: str) -> Callable[[typer.Context], None]:
+    """Return a command that says that it is to come."""
+
     def refuse(context: typer.Context) -> None:  # noqa: ARG001 (takes whatever it is given)
         raise NotYetAvailableError(f"evolution-lab {name}")
 

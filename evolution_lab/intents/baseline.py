@@ -19,7 +19,12 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from evolution_lab.intents.tails import cauchy_tail, cauchy_tails, cauchy_terms, intra_window_correlation
+from evolution_lab.intents.tails import (
+    cauchy_tail,
+    cauchy_tails,
+    cauchy_terms,
+    intra_window_correlation,
+)
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -192,7 +197,7 @@ def trailing(values: Floats, t: int, horizon: int) -> Floats:
 
 
 def best_channel(judged: Sequence[Judged], rows: Sequence[int]) -> dict[str, Floats]:
-    """Combine channels of one metric: the smallest p-value, times the number of channels.
+    """Combine channels of one metric by the Cauchy combination test, and keep the strongest.
 
     Args:
         judged: One a window.
@@ -208,7 +213,6 @@ def best_channel(judged: Sequence[Judged], rows: Sequence[int]) -> dict[str, Flo
     filled = np.where(tested, p, 2.0)
     best = filled.argmin(axis=1)
     count = np.maximum(tested.sum(axis=1), 1)
-    value = np.take_along_axis(filled, best[:, None], axis=1)[:, 0]
     picked = {
         name: np.take_along_axis(
             np.stack([getattr(j, name)[chosen] for j in judged]), best[:, None], axis=1

@@ -10,7 +10,6 @@ import polars as pl
 
 from evolution_lab.records import OperationRef
 
-
 CALLED_SHARE: Final = 0.9
 """Share of an operation's calls that others make, from which on they explain how often it is called."""
 

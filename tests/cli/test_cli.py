@@ -16,6 +16,7 @@ from evolution_lab.cli.to_come import COMMANDS, GROUPS
 from evolution_lab.datasets import sample_path
 
 READY = {
+    "bench detection",
     "demo",
     "land",
     "operations",

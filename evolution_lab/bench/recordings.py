@@ -1,0 +1,199 @@
+"""M2, M3, M11: a labelled recording, landed and judged as a user would, by incidents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from evolution_lab.bench.targets import BenchReport, Target, rate_interval
+from evolution_lab.datasets import null_samples
+from evolution_lab.errors import PathNotFoundError
+from evolution_lab.lab import Lab
+from evolution_lab.records import DetectionResult, to_json
+
+MAPPING: Final = (
+    "operation=OperationName",
+    "timestamp=StartTimeUnixNano:ns",
+    "duration=Duration:us",
+    "trace_id=TraceID",
+    "span_id=SpanID",
+    "parent=ParentID",
+)
+EARLIEST: Final = timedelta(minutes=-1)
+LATEST: Final = timedelta(minutes=5)
+"""An incident finds a fault when it is first detected between these and the fault's injection."""
+SETTLED: Final = timedelta(minutes=7)
+"""After the last fault the rest of the recording counts as quiet."""
+
+
+@dataclass(frozen=True)
+class EventScore:
+    """Incidents held against injected faults.
+
+    Attributes:
+        hits: Faults found.
+        faults: Faults injected.
+        false: Incidents near no fault.
+        delays: Seconds from injection to the first detection, one a hit.
+        incidents: Incidents in all.
+    """
+
+    hits: int
+    faults: int
+    false: int
+    delays: tuple[float, ...]
+    incidents: int
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall over events."""
+        return 2 * self.hits / (self.hits + self.false + self.faults) if self.hits else 0.0
+
+
+def score_events(detected: Sequence[datetime], injected: Sequence[datetime]) -> EventScore:
+    """Hold moments of first detection against moments of injection.
+
+    Examples:
+        >>> from datetime import UTC
+        >>> at = datetime(2025, 3, 4, tzinfo=UTC)
+        >>> score = score_events([at, at + timedelta(hours=1)], [at])
+        >>> score.hits, score.false, round(score.f1, 2)
+        (1, 1, 0.67)
+    """
+    first: dict[datetime, float] = {}
+    false = 0
+    for moment in detected:
+        near = [start for start in injected if EARLIEST <= moment - start <= LATEST]
+        false += not near
+        for start in near:
+            delay = (moment - start).total_seconds()
+            first[start] = min(first.get(start, delay), delay)
+    return EventScore(len(first), len(injected), false, tuple(first.values()), len(detected))
+
+
+def labelled_recording(dataset: Path) -> BenchReport:
+    """Judge a recording of spans with injected faults (``continuous.parquet``, ``faults.json``).
+
+    Args:
+        dataset: Its folder.
+
+    Raises:
+        PathNotFoundError: A file is missing.
+    """
+    spans, labels = dataset / "continuous.parquet", dataset / "faults.json"
+    for path in (spans, labels):
+        if not path.is_file():
+            raise PathNotFoundError(path)
+    faults = json.loads(labels.read_text(encoding="utf-8"))
+    injected = sorted(datetime.fromisoformat(fault["inject_timestamp"]) for fault in faults)
+    with tempfile.TemporaryDirectory() as folder:
+        lab = Lab(folder, window="1m")
+        lab.land(spans, mapping=MAPPING)
+        found = lab.detect()
+        quiet_from = injected[-1] + SETTLED
+        quiet = _quiet(lab, found, quiet_from)
+        roots = (
+            lab.samples()
+            .join(
+                lab.samples().select("trace_id", parent_span_id="span_id"),
+                how="anti",
+                on=["trace_id", "parent_span_id"],
+            )
+            .group_by("operation_key")
+            .len()
+            .sort("len", descending=True)
+            .collect()
+        )
+    score = score_events([incident.detected_at for incident in found.incidents], injected)
+    root = roots["operation_key"][0]
+    alone = score_events(
+        [s.detected_at for s in found.signals if s.operation.key == root], injected
+    )
+    name = dataset.name
+    return BenchReport(
+        targets=(
+            Target(
+                id="M3-f1", value=score.f1, target=0.9, bound="at least",
+                what=f"{name}: {score.hits} of {score.faults} faults, {score.false} false incidents; "
+                f"the root operation alone: {alone.hits} found, {alone.false} false.",
+            ),
+            Target(
+                id="M3-delay", value=float(np.median(score.delays)) / 60 if score.delays else None,
+                target=1.0, bound="at most",
+                what=f"{name}: median delay in windows of a minute from injection to the end of the "
+                "window that showed it.",
+            ),
+            Target(
+                id="M11-incidents", value=score.incidents / score.faults, target=1.2,
+                bound="at most", what=f"{name}: incidents for each labelled fault.",
+            ),
+            Target(
+                id="M2", value=1_000 * quiet[0] / quiet[1],
+                interval=rate_interval(quiet[0], quiet[1] / 1_000), target=0.5, bound="at most",
+                what=f"{name}: signals per 1,000 operation-windows from {quiet_from:%H:%M} on "
+                f"({quiet[0]} in {quiet[1]:,}).",
+            ),
+        )
+    )  # fmt: skip
+
+
+def _quiet(lab: Lab, found: DetectionResult, since: datetime) -> tuple[int, int]:
+    windows = lab.windows().filter(pl.col("window_start") >= since)
+    return sum(signal.detected_at >= since for signal in found.signals), windows.height
+
+
+def one_answer(*, quick: bool) -> BenchReport:
+    """Check that the order of rows does not matter, and what a million spans cost.
+
+    Args:
+        quick: 300,000 rows rather than a million.
+    """
+    rows = 300_000 if quick else 1_000_000
+    windows = 240
+    samples = null_samples(
+        calls=rows / windows / 200, windows=windows, operations=200, window=timedelta(minutes=1),
+        seed=5,
+    )  # fmt: skip
+    table = samples.select(
+        "timestamp", "duration_ns", "operation_key", "service", "success", "status_code",
+        "trace_id", "span_id",
+    )  # fmt: skip
+    answers: list[str] = []
+    seconds: list[float] = []
+    for order in (table, table.sample(fraction=1.0, shuffle=True, seed=1)):
+        with tempfile.TemporaryDirectory() as folder:
+            order.write_parquet(Path(folder) / "spans.parquet")
+            began = time.process_time()
+            lab = Lab(Path(folder) / "lab", window="1m")
+            lab.land(Path(folder) / "spans.parquet")
+            found = lab.detect()
+            seconds.append(time.process_time() - began)
+            answers.append(_digest(found))
+    return BenchReport(
+        targets=(
+            Target(
+                id="M11-bytes", value=float(answers[0] == answers[1]), target=1.0,
+                bound="at least", what="The same bytes for shuffled rows.",
+            ),
+            Target(
+                id="M11-cpu", value=min(seconds), interval=(min(seconds), max(seconds)),
+                target=10.0, bound="at most",
+                what=f"CPU seconds to land, aggregate and judge {table.height:,} rows.",
+            ),
+        )
+    )  # fmt: skip
+
+
+def _digest(found: DetectionResult) -> str:
+    parts: list[Any] = [*found.signals, *found.incidents]
+    return hashlib.sha256(b"\n".join(to_json(part) for part in parts)).hexdigest()

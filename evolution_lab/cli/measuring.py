@@ -1,0 +1,77 @@
+"""Measuring: ``bench``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evolution_lab.cli.options import Json
+from evolution_lab.cli.output import print_json, print_table, progress_bar
+from evolution_lab.cli.to_come import to_come
+
+if TYPE_CHECKING:
+    from evolution_lab.bench.targets import BenchReport
+
+Quick = Annotated[bool, typer.Option("--quick", help="Fewer cases, within two minutes.")]
+MISSED = 1
+LATER = ("landing", "windows", "suggestions", "rollout", "golden")
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands of this module to the tree."""
+    group = typer.Typer(help="Measure it yourself.", no_args_is_help=True)
+    group.command("detection")(detection)
+    for name in LATER:
+        group.command(name, help="To come.", context_settings={"ignore_unknown_options": True})(
+            to_come(f"bench {name}")
+        )
+    app.add_typer(group, name="bench")
+
+
+def detection(
+    quick: Quick = False,
+    dataset: Annotated[
+        Path | None,
+        typer.Option("--dataset", metavar="DIR", help="A labelled recording to judge too."),
+    ] = None,
+    section: Annotated[
+        str | None, typer.Option("--section", metavar="NAME", help="Only this section.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure what detection finds, and how often it cries wolf.
+
+    Exit code 1 when a target is missed.
+
+    Example: evolution-lab bench detection --quick
+    """
+    from evolution_lab.bench.detection import bench_detection
+
+    with progress_bar("bench detection") as progress:
+        report = bench_detection(quick=quick, dataset=dataset, section=section, progress=progress)
+    _finish(report, as_json=as_json)
+
+
+def _finish(report: BenchReport, *, as_json: bool) -> None:
+    if as_json:
+        print_json(report.to_document())
+    else:
+        for title, rows in report.tables.items():
+            print_table(title, list(rows[0]), [[_shown(v) for v in row.values()] for row in rows])
+        measured = report.to_dicts()
+        cells = [[_shown(value) for value in row.values()] for row in measured]
+        print_table("Measured", list(measured[0]), cells)
+        if report.peers:
+            print_table(
+                "Peers, same run",
+                ["name", "what", "value", "note"],
+                [[p.name, p.what, _shown(p.value), p.note] for p in report.peers],
+            )
+    if not report.passed:
+        raise typer.Exit(MISSED)
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "–" if value is None else str(value)
