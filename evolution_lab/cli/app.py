@@ -9,7 +9,11 @@ from typing import Annotated
 import typer
 
 from evolution_lab import __version__
+<<<<<<< HEAD
 from evolution_lab.cli import deciding, first_hour, landing, looking, measuring
+=======
+from evolution_lab.cli import deciding, first_hour, landing, looking, recording
+>>>>>>> b1c362b (Record traffic with a reverse proxy, for services in any language)
 from evolution_lab.cli.to_come import add_commands_to_come
 from evolution_lab.errors import EvolutionLabError
 
@@ -43,6 +47,7 @@ def _root(
 
 first_hour.add_commands(app)
 landing.add_commands(app)
+recording.add_commands(app)
 looking.add_commands(app)
 deciding.add_commands(app)
 measuring.add_commands(app)

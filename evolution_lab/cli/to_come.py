@@ -14,7 +14,6 @@ COMMANDS: Final = {
     "doctor": "Check installation, lab directory and extras.",
     "notebook": "Open JupyterLab with the notebooks in place.",
     "run": "Walk the whole line once.",
-    "record": "Record traffic as a reverse proxy.",
     "calibrate": "Refit confidence on labels.",
     "watch": "Follow a growing lake.",
     "mute": "Silence an operation for a while.",

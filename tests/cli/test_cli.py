@@ -17,6 +17,7 @@ from evolution_lab.datasets import sample_path
 
 READY = {
     "bench detection",
+    "record",
     "demo",
     "land",
     "operations",
