@@ -9,11 +9,7 @@ from typing import Annotated
 import typer
 
 from evolution_lab import __version__
-<<<<<<< HEAD
-from evolution_lab.cli import deciding, first_hour, landing, looking, measuring
-=======
-from evolution_lab.cli import deciding, first_hour, landing, looking, recording
->>>>>>> b1c362b (Record traffic with a reverse proxy, for services in any language)
+from evolution_lab.cli import deciding, first_hour, landing, looking, measuring, recording
 from evolution_lab.cli.to_come import add_commands_to_come
 from evolution_lab.errors import EvolutionLabError
 
