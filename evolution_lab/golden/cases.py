@@ -6,20 +6,27 @@ ids and names follow from these alone, so that a new snapshot renames nothing.
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from evolution_lab.golden.links import leaves_of
 from evolution_lab.golden.matchers import Tree, literal
 from evolution_lab.golden.shapes import randomness, words_of
-from evolution_lab.golden.suite import Quarantined, canonical_json, content_id
+from evolution_lab.golden.suite import Quarantined, canonical_json
+from evolution_lab.golden.volatile import Exchange
 from evolution_lab.records.traffic import TrafficSnapshot
 
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 _WORD_VALUE = re.compile(r"[A-Za-z][A-Za-z0-9_ .-]{1,23}")
 _LONGEST_NAME: Final = 48
+
+ERROR: Final = "\0error"
+"""Property under which an error's message stands in for an answer."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +38,26 @@ class Call:
         sent: Tree of its input.
         outcome: Class of its outcome.
         content: What replicates have in common, as one text.
-        result: One text for what came back; sorts replicates without looking at times.
     """
 
     snapshot: TrafficSnapshot
     sent: Tree
     outcome: str
     content: str
-    result: str
 
     @property
     def operation(self) -> str:
         """Key of the operation: suites are made for one service at a time."""
         return self.snapshot.operation.key
+
+    @cached_property
+    def exchange(self) -> Exchange:
+        """The call as the detection sees it: an error's message stands in for its answer."""
+        snapshot = self.snapshot
+        came = snapshot.output
+        if snapshot.error is not None and snapshot.output is None:
+            came = {ERROR: snapshot.error.message}
+        return Exchange(snapshot.input, came, snapshot.timestamp)
 
 
 def outcome_class(snapshot: TrafficSnapshot) -> str:
@@ -101,38 +115,32 @@ def read_calls(snapshots: Iterable[TrafficSnapshot]) -> tuple[list[Call], list[Q
     for snapshot in snapshots:
         try:
             sent = literal(snapshot.input)
-            result = canonical_json(literal([snapshot.output, _error_parts(snapshot)]))
+            literal(snapshot.output)
         except (TypeError, ValueError, RecursionError) as error:
             reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
             refused[snapshot.id] = Quarantined(id="", name=snapshot.operation.key, reason=reason)
             continue
         outcome = outcome_class(snapshot)
         content = canonical_json([snapshot.operation.key, sent, outcome])
-        calls[snapshot.id] = Call(snapshot, sent, outcome, content, result)
+        calls[snapshot.id] = Call(snapshot, sent, outcome, content)
     ordered = sorted(calls.values(), key=lambda c: (c.snapshot.timestamp, c.snapshot.id))
     return ordered, [refused[key] for key in sorted(refused)]
 
 
-def _error_parts(snapshot: TrafficSnapshot) -> list[Any]:
-    error = snapshot.error
-    return [] if error is None else [error.name, error.code, error.message]
-
-
-def unique_ids(contents: Mapping[str, tuple[str, Tree, str]]) -> dict[str, str]:
-    """Return an id for each content, lengthened where the short ones meet.
+def unique_ids(contents: Mapping[str, str]) -> dict[str, str]:
+    """Return an id for each case, lengthened where the short ones meet.
 
     Args:
-        contents: By key: operation, what is sent, outcome.
+        contents: By key: operation, what is sent and outcome as canonical JSON.
     """
-    ids = {key: content_id(*parts) for key, parts in contents.items()}
+    hashes = {key: hashlib.sha256(text.encode()).hexdigest() for key, text in contents.items()}
+    ids = {key: whole[:10] for key, whole in hashes.items()}
     for length in (16, 24, 64):
-        shared: dict[str, list[str]] = {}
-        for key, short in ids.items():
-            shared.setdefault(short, []).append(key)
-        meeting = [key for keys in shared.values() if len(keys) > 1 for key in keys]
+        counts = Counter(ids.values())
+        meeting = [key for key, short in ids.items() if counts[short] > 1]
         if not meeting:
             break
-        ids.update({key: content_id(*contents[key], length=length) for key in meeting})
+        ids.update({key: hashes[key][:length] for key in meeting})
     return ids
 
 

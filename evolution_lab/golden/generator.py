@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from evolution_lab.errors import InputError, UnknownNameError
-from evolution_lab.golden.cases import Call, read_calls, readable_name, unique_ids
+from evolution_lab.golden.cases import ERROR, Call, read_calls, readable_name, unique_ids
 from evolution_lab.golden.expected_trees import Named, expected_tree, name_values, pointer
 from evolution_lab.golden.matchers import Tree, ref
+from evolution_lab.golden.power import response_power
 from evolution_lab.golden.scenarios import Chain, chains_of, sent_tree
 from evolution_lab.golden.selection import Candidate, select
 from evolution_lab.golden.suite import (
@@ -25,7 +26,8 @@ from evolution_lab.golden.suite import (
     SuiteSettings,
     canonical_json,
 )
-from evolution_lab.golden.volatile import Exchange, Finding, KnownIds, Place
+from evolution_lab.golden.suite_power import SuitePower
+from evolution_lab.golden.volatile import Finding, KnownIds, Place
 from evolution_lab.golden.volatile_evidence import (
     Alternatives,
     PlaceKnowledge,
@@ -42,8 +44,6 @@ Progress = Callable[[int, int], None]
 Outputs = Sequence[Any]
 """What the steps of a case gave in one run."""
 
-_ERROR = "\0error"
-
 
 @dataclass(frozen=True)
 class GoldenTestGenerator:
@@ -57,6 +57,8 @@ class GoldenTestGenerator:
             code of their own are always kept, beyond the budget if need be.
         scenarios: Whether calls of one session whose values feed each other become one case.
         float_tolerance: Relative difference between repeats that counts as rounding.
+        power_sites: Places of each case's answer at which each kind of wrong answer is tried, to say
+            what share the suite would notice; 0 leaves that unsaid.
 
     Examples:
         >>> from datetime import UTC, datetime
@@ -76,6 +78,7 @@ class GoldenTestGenerator:
     budget: int | None = None
     scenarios: bool = True
     float_tolerance: float = 1e-9
+    power_sites: int = 0
 
     def generate(
         self,
@@ -136,10 +139,10 @@ class GoldenTestGenerator:
         progress: Progress | None,
     ) -> dict[str, GoldenSuite]:
         others = [read_calls(recording)[0] for recording in recordings]
-        known = KnownIds(_exchange(call) for group in (calls, *others) for call in group)
+        known = KnownIds(call.exchange for group in (calls, *others) for call in group)
         groups = _groups(chains_of(calls, scenarios=self.scenarios))
         others_groups = [_groups(chains_of(o, scenarios=self.scenarios)) for o in others]
-        ids = unique_ids({key: group[0].content_parts() for key, group in groups.items()})
+        ids = unique_ids({key: group[0].identity for key, group in groups.items()})
         pairs = [_paired(groups, other) for other in others_groups]
         subjects, changes = {}, {}
         places = PlaceKnowledge()
@@ -191,7 +194,13 @@ class GoldenTestGenerator:
             ),
             snapshots=snapshots + len(refused),
             lost=chosen.lost,
+            power=self._power(chosen.cases, candidates) if self.power_sites else None,
         )
+
+    def _power(self, cases: Sequence[GoldenCase], candidates: Sequence[Candidate]) -> SuitePower:
+        outputs = {c.case.id: [call.snapshot.output for call in c.chain.calls] for c in candidates}
+        tried = [(case, outputs[case.id]) for case in cases]
+        return response_power(tried, sites=self.power_sites)
 
 
 def _count(calls: Iterable[Call], operation: str) -> int:
@@ -264,31 +273,19 @@ def _masked_input(value: Any) -> Any:
     return mask(value)
 
 
-def _exchange(call: Call) -> Exchange:
-    snapshot = call.snapshot
-    return Exchange(snapshot.input, _came(snapshot), snapshot.timestamp)
-
-
-def _came(snapshot: TrafficSnapshot) -> Any:
-    """The answer; an error's message stands in for it, so that one detection serves both."""
-    if snapshot.error is not None and snapshot.output is None:
-        return {_ERROR: snapshot.error.message}
-    return snapshot.output
-
-
 def _subject(
     chain: Chain,
     repeats: Sequence[Chain],
     recordings: Sequence[Sequence[Chain]],
     reruns: Sequence[Outputs],
 ) -> Subject:
-    exchanges = tuple(_exchange(call) for call in chain.calls)
+    exchanges = tuple(call.exchange for call in chain.calls)
     alternatives: list[Alternatives] = []
     if repeats:
-        runs = [[_exchange(call) for call in other.calls] for other in repeats]
+        runs = [[call.exchange for call in other.calls] for other in repeats]
         alternatives.append(Alternatives("replicates", runs))
     if recordings:
-        runs = [[_exchange(c) for c in chains[0].calls] for chains in recordings]
+        runs = [[c.exchange for c in chains[0].calls] for chains in recordings]
         alternatives.append(Alternatives("recordings", runs))
     if reruns:
         runs = [
@@ -374,11 +371,11 @@ def _step(
         sent = sent_tree(snapshot.input, sources, written)
     metadata = {"channel": snapshot.channel} if snapshot.channel else {}
     loose = verdict.loose.get(index, set())
-    came = _came(snapshot)
+    came = call.exchange.output
     tree = expected_tree(index, came, verdict.findings, loose, names, relaxations)
     if snapshot.error is not None and snapshot.output is None:
         error = ExpectedError(
-            name=snapshot.error.name, code=snapshot.error.code, message=tree[_ERROR]
+            name=snapshot.error.name, code=snapshot.error.code, message=tree[ERROR]
         )
         return GoldenStep(operation=call.operation, input=sent, metadata=metadata, error=error)
     return GoldenStep(operation=call.operation, input=sent, metadata=metadata, output=tree)

@@ -7,12 +7,13 @@ link, it can be let go as far as the id goes and no further.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from evolution_lab.golden.comparison import as_text, decode_base64
-from evolution_lab.golden.matchers import Tree, named
+from evolution_lab.golden.matchers import named
 from evolution_lab.golden.shapes import Shape, shape_of, time_pattern
 
 Path = tuple[str | int, ...]
@@ -23,13 +24,13 @@ _WITHIN_TIME = re.compile(
     r"(?<![0-9])\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,512}={0,2}")
+_DIGIT = re.compile(r"[0-9]")
 _LONG: Final = 8
 _SMALLEST_NUMBER: Final = 1000
 _URL_NUMBER: Final = 6
 
 
-@dataclass(frozen=True)
-class Leaf:
+class Leaf(NamedTuple):
     """One scalar of a JSON value.
 
     Attributes:
@@ -43,26 +44,27 @@ class Leaf:
     value: Any
 
 
-def leaves_of(value: Any, path: Path = (), name: str = "") -> Iterator[Leaf]:
-    """Yield the scalars of a JSON value, properties in sorted order; empty containers are skipped.
+def leaves_of(value: Any, path: Path = (), name: str = "") -> list[Leaf]:
+    """Return the scalars of a JSON value, properties in sorted order; empty containers are skipped.
 
     Examples:
         >>> [(leaf.path, leaf.value) for leaf in leaves_of({"b": [1, 2], "a": {"c": None}})]
         [(('a', 'c'), None), (('b', 0), 1), (('b', 1), 2)]
     """
-    stack: list[tuple[Any, Path, str]] = [(value, path, name)]
-    while stack:
-        value, path, name = stack.pop()
-        if isinstance(value, Mapping):
-            stack.extend(
-                (value[key], (*path, str(key)), str(key)) for key in sorted(value, reverse=True)
-            )
-        elif isinstance(value, list | tuple):
-            stack.extend(
-                (value[index], (*path, index), name) for index in range(len(value) - 1, -1, -1)
-            )
-        else:
-            yield Leaf(path, name, value)
+    found: list[Leaf] = []
+    _gather(value, path, name, found)
+    return found
+
+
+def _gather(value: Any, path: Path, name: str, found: list[Leaf]) -> None:
+    if isinstance(value, dict):
+        for key in sorted(value):
+            _gather(value[key], (*path, key), key, found)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _gather(item, (*path, index), name, found)
+    else:
+        found.append(Leaf(path, name, value))
 
 
 @dataclass(frozen=True)
@@ -107,15 +109,15 @@ def can_be_base(value: Any) -> bool:
     return isinstance(value, str) and len(value) >= 4
 
 
-def sent_texts(sent: Any) -> frozenset[str]:
+def sent_texts(sent: Iterable[Leaf]) -> frozenset[str]:
     """Return the texts an answer may merely repeat: every scalar sent, and the pieces of paths.
 
     Examples:
-        >>> sorted(sent_texts({"path": "/orders/ord_12/items", "body": {"n": 3}}))
+        >>> sorted(sent_texts(leaves_of({"path": "/orders/ord_12/items", "body": {"n": 3}})))
         ['/orders/ord_12/items', '3', 'items', 'ord_12', 'orders']
     """
     found: set[str] = set()
-    for leaf in leaves_of(sent):
+    for leaf in sent:
         if leaf.value is None or isinstance(leaf.value, bool):
             continue
         text = as_text(leaf.value)
@@ -168,10 +170,13 @@ def _base_spans(
                 spans.append((start, end, True, bases[base]))
             start = text.find(base, end)
     for pieces in (_RUN, _PIECE):
-        for run in pieces.finditer(text):
-            found = run[0]
-            if found in bases and found not in fixed and _free(spans, run.start(), run.end()):
-                spans.append((run.start(), run.end(), True, bases[found]))
+        for found in set(pieces.findall(text)):
+            if found in bases and found not in fixed:
+                spans += [
+                    (run.start(), run.end(), True, bases[found])
+                    for run in pieces.finditer(text)
+                    if run[0] == found and _free(spans, run.start(), run.end())
+                ]
     return spans
 
 
@@ -189,7 +194,7 @@ def _free(spans: list[_Span], start: int, end: int) -> bool:
 def _shape_spans(text: str, taken: list[_Span], fixed: frozenset[str]) -> list[_Span]:
     """Find identifiers and times within a text that nothing else in the answer names."""
     spans: list[_Span] = []
-    if not any(c.isdigit() for c in text):
+    if _DIGIT.search(text) is None:
         return spans
     for time in _WITHIN_TIME.finditer(text):
         if len(time[0]) < len(text) and time[0] not in fixed and _free(taken, *time.span()):
@@ -223,6 +228,17 @@ def _parts(text: str, spans: list[_Span]) -> tuple[str | Part, ...]:
     return tuple(parts)
 
 
-def part_matcher(part: Part) -> Tree:
-    """Return what is checked of a changing part that is not linked to another value."""
-    return part.shape.matcher
+@lru_cache(maxsize=16_384)
+def without_changing_parts(text: str) -> str:
+    """Return a text with identifiers and times within it replaced by their kind.
+
+    Examples:
+        >>> without_changing_parts("/orders/ord_8f3a2b1c9d0e/lines/3")
+        '/orders/<random token>/lines/3'
+    """
+    spans = _shape_spans(text, [], frozenset()) if 4 <= len(text) <= 8192 else []
+    written, last = "", 0
+    for start, end, _, shape in sorted(spans, key=lambda span: span[0]):
+        written += f"{text[last:start]}<{shape.kind}>"
+        last = end
+    return written + text[last:]

@@ -100,7 +100,7 @@ def plain_key(key: str) -> str:
 def literal(value: object) -> Tree:
     """Return the tree that expects exactly this JSON value.
 
-    Tuples become arrays; keys become texts; numbers that JSON cannot carry become matchers.
+    Tuples become arrays; numbers that JSON cannot carry become matchers.
 
     Raises:
         TypeError: The value holds something that JSON has no word for.
@@ -115,7 +115,7 @@ def literal(value: object) -> Tree:
 
 def _literal(value: object, depth: int) -> Tree:
     if value is None or value is True or value is False or isinstance(value, str):
-        return str(value) if isinstance(value, str) else value
+        return value
     if isinstance(value, int):
         return int(value) if -SAFE_INTEGER <= value <= SAFE_INTEGER else number(value)
     if isinstance(value, float):
@@ -123,7 +123,9 @@ def _literal(value: object, depth: int) -> Tree:
     if depth >= DEEPEST:
         raise ValueError(f"nested deeper than {DEEPEST} levels.")
     if isinstance(value, Mapping):
-        return {escape_key(str(k)): _literal(v, depth + 1) for k, v in value.items()}
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError("a property whose name is no text has no JSON form.")
+        return {escape_key(key): _literal(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_literal(item, depth + 1) for item in value]
     raise TypeError(f"{type(value).__name__} has no JSON form.")

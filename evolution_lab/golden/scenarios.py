@@ -7,14 +7,15 @@ another one tomorrow. Together with the calls it rests on it can.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from evolution_lab.golden.cases import Call
 from evolution_lab.golden.comparison import as_text
 from evolution_lab.golden.expected_trees import pointer
-from evolution_lab.golden.links import Path, can_be_base, leaves_of
+from evolution_lab.golden.links import Leaf, Path, can_be_base
 from evolution_lab.golden.matchers import Tree, escape_key, literal, ref, text
 from evolution_lab.golden.shapes import shape_of
 from evolution_lab.golden.suite import canonical_json
@@ -60,21 +61,22 @@ class Chain:
             return self.calls[step].sent
         return sent_tree(self.calls[step].snapshot.input, self.sources[step])
 
-    @property
+    @cached_property
     def content(self) -> str:
         """What equal cases have in common, as one text."""
         if len(self.calls) == 1:
             return self.last.content
-        steps = [[c.operation, self.sent(i), c.outcome] for i, c in enumerate(self.calls)]
-        return canonical_json(["scenario", steps])
+        return canonical_json(["scenario", self._sent()])
 
-    def content_parts(self) -> tuple[str, Tree, str]:
-        """Return operation, what is sent, and outcome: what the id is made of."""
-        last = self.last
+    @property
+    def identity(self) -> str:
+        """Operation, what is sent and outcome as one text: what the id is made of."""
         if len(self.calls) == 1:
-            return last.operation, last.sent, last.outcome
-        steps = [[c.operation, self.sent(i), c.outcome] for i, c in enumerate(self.calls)]
-        return last.operation, steps, last.outcome
+            return self.last.content
+        return canonical_json([self.last.operation, self._sent(), self.last.outcome])
+
+    def _sent(self) -> list[Tree]:
+        return [[c.operation, self.sent(i), c.outcome] for i, c in enumerate(self.calls)]
 
 
 def session_of(call: Call) -> str | None:
@@ -115,7 +117,7 @@ def _session_chains(members: Sequence[Call]) -> dict[str, Chain]:
     uses: list[set[str]] = []
     chains: dict[str, Chain] = {}
     for index, call in enumerate(members):
-        sent = tokens_of(call.snapshot.input)
+        sent = tokens_of(call.exchange.sent_leaves)
         uses.append({t for t in sent if t in first_given and first_given[t][0] < index})
         needed = _needed(index, uses, first_given, members)
         if needed and len(needed) < MOST_STEPS:
@@ -124,7 +126,7 @@ def _session_chains(members: Sequence[Call]) -> dict[str, Chain]:
             chains[call.snapshot.id] = Chain((call,))
         for token in sent:
             first_sent.setdefault(token, index)
-        for leaf in leaves_of(call.snapshot.output):
+        for leaf in call.exchange.leaves:
             if can_be_base(leaf.value):
                 base = as_text(leaf.value)
                 shape = shape_of(leaf.name, leaf.value)
@@ -176,15 +178,16 @@ def _chain(
     return Chain(tuple(members[member] for member in order), sources)
 
 
-def tokens_of(value: Any) -> set[str]:
+def tokens_of(leaves: Iterable[Leaf]) -> set[str]:
     """Return the texts of scalars, and the pieces of those that look like paths or queries.
 
     Examples:
-        >>> sorted(tokens_of({"path": "/orders/8f3a2b1c?full=1", "n": 12}))
+        >>> from evolution_lab.golden.links import leaves_of
+        >>> sorted(tokens_of(leaves_of({"path": "/orders/8f3a2b1c?full=1", "n": 12})))
         ['/orders/8f3a2b1c?full=1', '1', '12', '8f3a2b1c', 'full', 'orders']
     """
     found: set[str] = set()
-    for leaf in leaves_of(value):
+    for leaf in leaves:
         if leaf.value is None or isinstance(leaf.value, bool):
             continue
         whole = as_text(leaf.value)

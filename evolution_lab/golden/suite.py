@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from evolution_lab.display import ResultMixin
 from evolution_lab.golden.matchers import Tree, matcher_of
+from evolution_lab.golden.suite_power import SuitePower
 from evolution_lab.records.json_form import CAMEL_CASE, to_json
 
 SUITE_FORMAT_VERSION: Final = 1
@@ -214,6 +215,7 @@ class GoldenSuite(ResultMixin):
         settings: What the suite was made with.
         snapshots: How many recorded calls were read.
         lost: Features of the traffic that no kept case has, with how many calls had them.
+        power: What share of behaviour changes it would notice; None where that was not tried.
         format_version: Of this record.
     """
 
@@ -226,6 +228,7 @@ class GoldenSuite(ResultMixin):
     settings: SuiteSettings = SuiteSettings()
     snapshots: int = 0
     lost: Mapping[str, int] = field(default_factory=dict)
+    power: SuitePower | None = None
     format_version: int = SUITE_FORMAT_VERSION
 
     @property

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ Place = tuple[int, Path]
 """Index of a step and the path within its output."""
 
 _LONG: Final = 8
+_SHORTEST: Final = 4
 _MOST_LONG: Final = 512
 
 
@@ -71,6 +73,21 @@ class Exchange:
     output: Any
     at: datetime | None = None
 
+    @cached_property
+    def leaves(self) -> list[Leaf]:
+        """Scalars of what came back."""
+        return leaves_of(self.output)
+
+    @cached_property
+    def sent_leaves(self) -> list[Leaf]:
+        """Scalars of what was sent."""
+        return leaves_of(self.sent)
+
+    @cached_property
+    def sent_texts(self) -> frozenset[str]:
+        """Texts that came back may merely repeat."""
+        return sent_texts(self.sent_leaves)
+
 
 class KnownIds:
     """Identifiers seen anywhere in a recording: what one answer gives, others may carry."""
@@ -82,13 +99,12 @@ class KnownIds:
 
     def learn(self, exchange: Exchange) -> None:
         """Take in the identifiers of an exchange, of what was sent as of what came back."""
-        for value in (exchange.output, exchange.sent):
-            for leaf in leaves_of(value):
-                if not can_be_base(leaf.value):
-                    continue
-                shape = shape_of(leaf.name, leaf.value)
-                if shape is not None and shape.identity and shape.changes:
-                    self.shapes.setdefault(as_text(leaf.value), shape)
+        for leaf in (*exchange.leaves, *exchange.sent_leaves):
+            if not can_be_base(leaf.value):
+                continue
+            shape = shape_of(leaf.name, leaf.value)
+            if shape is not None and shape.identity and shape.changes:
+                self.shapes.setdefault(as_text(leaf.value), shape)
 
     def __contains__(self, text: str) -> bool:
         return text in self.shapes
@@ -120,9 +136,9 @@ def find_changing(
     rest: list[tuple[int, Leaf]] = []
     fixed_by_step: list[frozenset[str]] = []
     for step, exchange in enumerate(exchanges):
-        fixed = sent_texts(exchange.sent)
-        fixed_by_step.append(frozenset(text for text in fixed if text not in bases))
-        for leaf in leaves_of(exchange.output):
+        fixed = exchange.sent_texts
+        fixed_by_step.append(fixed if fixed.isdisjoint(bases) else fixed - bases.keys())
+        for leaf in exchange.leaves:
             finding = _by_shape(leaf, exchange, fixed_by_step[step], known)
             if finding is None and (step, leaf.path) in seen:
                 finding = _as_seen(leaf, seen[step, leaf.path])
@@ -201,10 +217,9 @@ def _by_link(
         for each in both
     ]
     for step, leaf in rest:
-        if (
-            not isinstance(leaf.value, str)
-            or leaf.value in fixed_by_step[step] - known.shapes.keys()
-        ):
+        if not isinstance(leaf.value, str) or len(leaf.value) < _SHORTEST:
+            continue
+        if leaf.value in fixed_by_step[step] and leaf.value not in known:
             continue
         link = find_link(leaf.value, both[step], long_bases[step][:_MOST_LONG], frozenset())
         if link is None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from evolution_lab.golden.comparison import at_pointer
 from evolution_lab.golden.expected_trees import pointer
-from evolution_lab.golden.links import Link, Path, leaves_of
+from evolution_lab.golden.links import Link, Path
 from evolution_lab.golden.matchers import PATTERNS, json_type, matcher_of
 from evolution_lab.golden.shapes import IDENTITY_WORDS, Shape, shape_of, words_of
 from evolution_lab.golden.suite import EvidenceKind, Refusal
@@ -118,7 +118,7 @@ def changes_of(subject: Subject) -> list[tuple[int, EvidenceKind, Changes]]:
                 continue
             changes = find_changes(Observed(exchange.sent, exchange.output), others)
             if alternatives.kind == "replicates":
-                leaves = list(leaves_of(exchange.output))
+                leaves = exchange.leaves
                 names = {leaf.path: leaf.name for leaf in leaves}
                 refuse_over_broad(changes, names, leaves=len(leaves))
             found.append((step, alternatives.kind, changes))
@@ -291,7 +291,7 @@ class _Judgement:
         if not self.places.values and not self.places.unordered:
             return
         for step, exchange in enumerate(self.subject.exchanges):
-            for leaf in leaves_of(exchange.output):
+            for leaf in exchange.leaves:
                 place = (step, leaf.path)
                 if place in findings or leaf.value is None or not leaf.path:
                     continue

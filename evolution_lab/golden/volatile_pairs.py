@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from evolution_lab.golden.comparison import as_text, compare
-from evolution_lab.golden.links import Path, sent_texts
+from evolution_lab.golden.links import Path, leaves_of, sent_texts
 from evolution_lab.golden.matchers import (
     Tree,
     close_to,
@@ -78,7 +78,7 @@ def find_changes(first: Observed, others: Sequence[Observed]) -> Changes:
         ({('id',): [7, 9]}, {('tags',)}, {('n',)})
     """
     changes = Changes()
-    sent = [sent_texts(o.sent) for o in (first, *others)]
+    sent = [sent_texts(leaves_of(o.sent)) for o in (first, *others)]
     _walk([first.output, *(o.output for o in others)], (), "", sent, changes)
     return changes
 

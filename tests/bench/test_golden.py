@@ -1,0 +1,68 @@
+"""Golden tests on public recordings: what is found, kept and noticed, beside the targets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evolution_lab.bench.golden_kill import kill
+from evolution_lab.bench.golden_pact import agreement, misfit, tree_of
+from evolution_lab.bench.golden_selection import selection
+from evolution_lab.bench.golden_volatile import single_recording
+from evolution_lab.golden.comparison import compare
+
+TRAFFIC = Path(__file__).parents[2].parent / "shared" / "data" / "traffic"
+recorded = pytest.mark.skipif(
+    not TRAFFIC.is_dir(), reason="shared/data/traffic is absent: not measured"
+)
+
+
+@recorded
+def test_changing_values_are_told_from_steady_ones():
+    report = single_recording(TRAFFIC)
+    assert report.passed, report
+
+
+@recorded
+def test_comparison_judges_as_pact_does_where_the_question_is_the_same():
+    report = agreement(TRAFFIC)
+    assert report.passed, report
+    listed = sum(row["cases"] for row in report.tables["Pact cases that do not fit"])
+    assert listed < 275
+
+
+@recorded
+def test_wrong_answers_are_noticed():
+    report = kill(TRAFFIC, quick=True)
+    assert report.passed, report
+
+
+@recorded
+def test_selection_is_never_behind_schema_deduplication():
+    report = selection(TRAFFIC, quick=True)
+    missed = [t.id for t in report.targets if not t.passed]
+    assert missed in ([], ["golden.selection.corpora-ahead"]), report
+
+
+def test_pact_cases_are_sorted_out_by_their_form():
+    case = {
+        "part": "body",
+        "kind": "response",
+        "expected": {"body": {"a": 1}},
+        "actual": {"body": {"a": 1, "b": 2}},
+    }
+    assert "too many" in (misfit(case) or "")
+    assert misfit({**case, "kind": "request"}) is None
+
+
+def test_pact_rules_of_greatest_weight_win():
+    tree = tree_of(
+        {"a": [{"n": 1, "k": "x"}]},
+        {
+            "$.body.a": {"match": "type", "min": 1},
+            "$.body.a[*].k": {"match": "regex", "regex": "x+"},
+        },
+    )
+    assert compare({"a": [{"n": 5, "k": "xx"}, {"n": 1.5, "k": "x"}]}, tree) == []
+    assert [d.path for d in compare({"a": [{"n": "5", "k": "y"}]}, tree)] == ["/a/0/n", "/a/0/k"]
