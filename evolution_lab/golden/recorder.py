@@ -280,7 +280,10 @@ class TrafficRecorder:
                 kind = (key, success, *output)
             else:
                 kind = (key, success, type(output))
-            reason = self._choose(share, kind, failed=failed)
+            with self._lock:  # Most calls end here, so that nothing more is called for them.
+                if share < self._first_share and self._reservoir.passes_over(kind):
+                    return False
+                reason = self._reason(share, kind, failed=failed)
             if reason is None:
                 return False
             chosen = True
@@ -364,16 +367,20 @@ class TrafficRecorder:
     def _choose(self, share: int, kind: tuple[Any, ...], *, failed: bool) -> str | None:
         """Say why a call is recorded, None where it is not."""
         with self._lock:
-            reason: str | None = "sampled"
-            if share >= self._first_share:
-                self._reservoir.chosen(kind)
-            elif self._reservoir.passes_over(kind):
+            if share < self._first_share and self._reservoir.passes_over(kind):
                 return None
-            else:
-                reason = self._reservoir.wanted(kind, failed=failed)
-            if reason is not None:
-                self._chosen[reason] += 1
-            return reason
+            return self._reason(share, kind, failed=failed)
+
+    def _reason(self, share: int, kind: tuple[Any, ...], *, failed: bool) -> str | None:
+        """Say why a call is recorded that was not dismissed at once; the lock is held."""
+        reason: str | None = "sampled"
+        if share >= self._first_share:
+            self._reservoir.chosen(kind)
+        else:
+            reason = self._reservoir.wanted(kind, failed=failed)
+        if reason is not None:
+            self._chosen[reason] += 1
+        return reason
 
     def _exchange(
         self,

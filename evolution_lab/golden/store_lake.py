@@ -50,6 +50,7 @@ class LakeTrafficStore:
         distinct: Whether ids that the same day holds already are left out. A recorder makes ids that
             no other has and need not look.
         wait_seconds: How long to wait for another process that writes the same days.
+        lake: The lake that the snapshots are a part of.
 
     Examples:
         >>> import tempfile
@@ -67,10 +68,11 @@ class LakeTrafficStore:
     distinct: bool = field(default=True, kw_only=True)
     wait_seconds: float = field(default=30.0, kw_only=True)
 
-    @property
-    def lake(self) -> Lake:
-        """The lake that the snapshots are a part of."""
-        return Lake(Path(self.data))
+    lake: Lake = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # One for all calls: it reads each batch's record once.
+        object.__setattr__(self, "lake", Lake(Path(self.data)))
 
     def add(self, snapshots: Iterable[TrafficSnapshot]) -> Added:
         """Store snapshots; those whose id is stored already are left out.
