@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from evolution_lab.approval import (
 )
 from evolution_lab.config import EvolutionConfig, format_timedelta, load_config, parse_duration
 from evolution_lab.contracts import BoundSpecs, OpenApiDocument, bind_specs
-from evolution_lab.errors import EmptyLakeError, InputError
+from evolution_lab.errors import EmptyLakeError, InputError, UnknownNameError
 from evolution_lab.export import (
     FileSystemSuggestionWriter,
     Provenance,
@@ -28,6 +29,15 @@ from evolution_lab.export import (
 )
 from evolution_lab.export.envelopes import envelope_name
 from evolution_lab.intents import Detector, IntentDetector, Surroundings, store_snapshots
+from evolution_lab.intents.confidence import ConfidenceMap
+from evolution_lab.intents.labels import (
+    NOT_REAL,
+    SignalLabel,
+    calibrate_on_labels,
+    map_in_force,
+    read_labels,
+    store_label,
+)
 from evolution_lab.records import DetectionResult, SpecSuggestion, SuggestionStatus
 from evolution_lab.schemas import EDGES, SAMPLES, empty
 from evolution_lab.suggestions import Analysis, SpecAnalyzer, SpecGenerator
@@ -245,7 +255,7 @@ class Lab:
         Raises:
             EmptyLakeError: Nothing has been landed, and no windows were given.
         """
-        detector = IntentDetector(self.config, detectors)
+        detector = IntentDetector(self.config, detectors, map_in_force(self.data))
         if windows is not None:
             frame = (
                 windows
@@ -331,18 +341,69 @@ class Lab:
         return self._envelopes(output) / envelope_name(suggestion)
 
     def reject(
-        self, suggestion_id: str, *, reviewer: str, notes: str, revision: int | None = None
+        self,
+        suggestion_id: str,
+        *,
+        reviewer: str,
+        notes: str,
+        revision: int | None = None,
+        reason: str | None = None,
     ) -> SpecSuggestion:
         """Reject a suggestion; the notes say why.
+
+        Args:
+            suggestion_id: The suggestion.
+            reviewer: Who decides.
+            notes: Why, in words.
+            revision: The revision that was seen.
+            reason: ``not-real`` says that what was claimed is not true: the signals behind it are
+                labelled so, and confidence learns from it.
 
         Raises:
             DecisionError: It cannot be decided: no reviewer or notes, decided before, or a newer
                 revision.
             UnknownNameError: No suggestion has this id.
         """
-        return self._orchestrator().reject(
+        if reason not in {None, NOT_REAL}:
+            raise InputError(f"reason == {reason!r}, must be {NOT_REAL!r} or nothing.")
+        rejected = self._orchestrator().reject(
             suggestion_id, reviewer=reviewer, notes=notes, revision=revision
         )
+        if reason == NOT_REAL:
+            for signal_id in rejected.signal_ids:
+                with contextlib.suppress(UnknownNameError):  # A workflow is no signal.
+                    self.label(signal_id, truth=False, why=notes, labelled_by=reviewer)
+        return rejected
+
+    def label(
+        self, signal_id: str, *, truth: bool, why: str | None = None, labelled_by: str = "somebody"
+    ) -> SignalLabel:
+        """Say whether a signal was true; ``calibrate`` learns from it.
+
+        Args:
+            signal_id: Its id, or an unambiguous beginning of it.
+            truth: Whether what it claims is true.
+            why: The reason.
+            labelled_by: Who says so.
+
+        Raises:
+            UnknownNameError: No signal said so far has this id.
+        """
+        return store_label(self.data, signal_id, truth=truth, why=why, labelled_by=labelled_by)
+
+    def labels(self) -> tuple[SignalLabel, ...]:
+        """Return what people said of signals, the newest label of each."""
+        return read_labels(self.data)
+
+    def calibrate(self) -> ConfidenceMap:
+        """Refit confidence on the labels of this lab.
+
+        Raises:
+            InputError: There are too few labels; the message says how many are missing.
+        """
+        fitted = calibrate_on_labels(self.data)
+        self._kept.clear()
+        return fitted
 
     def report(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from evolution_lab.bench.confidence import calibration
 from evolution_lab.bench.null_table import null_lab, null_table
 from evolution_lab.bench.planted_effects import planted_effects
 from evolution_lab.bench.recordings import labelled_recording, one_answer
@@ -20,6 +21,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "lab": null_lab,
     "planted": planted_effects,
     "answer": one_answer,
+    "confidence": calibration,
 }
 """Sections that need no recording; each takes ``quick`` by name."""
 ON_RECORDINGS: Final[Mapping[str, Callable[[Path], BenchReport]]] = {

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from evolution_lab import __version__
-from evolution_lab.cli import deciding, first_hour, landing, looking, measuring, recording
+from evolution_lab.cli import deciding, first_hour, landing, learning, looking, measuring, recording
 from evolution_lab.cli.to_come import add_commands_to_come
 from evolution_lab.errors import EvolutionLabError
 
@@ -45,6 +45,7 @@ first_hour.add_commands(app)
 landing.add_commands(app)
 recording.add_commands(app)
 looking.add_commands(app)
+learning.add_commands(app)
 deciding.add_commands(app)
 measuring.add_commands(app)
 add_commands_to_come(app)

@@ -158,6 +158,10 @@ def reject(
     reviewer: Reviewer = "",
     notes: Annotated[str, typer.Option("--notes", help="Why; needed.")] = "",
     revision: Revision = None,
+    reason: Annotated[
+        str | None,
+        typer.Option("--reason", metavar="REASON", help="not-real: what was claimed is not true."),
+    ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -168,7 +172,7 @@ def reject(
     from evolution_lab.lab import Lab
 
     decided = Lab(data, config=config).reject(
-        suggestion_id, reviewer=reviewer, notes=notes, revision=revision
+        suggestion_id, reviewer=reviewer, notes=notes, revision=revision, reason=reason
     )
     _print_one(decided, as_json=as_json)
 

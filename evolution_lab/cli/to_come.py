@@ -14,14 +14,12 @@ COMMANDS: Final = {
     "doctor": "Check installation, lab directory and extras.",
     "notebook": "Open JupyterLab with the notebooks in place.",
     "run": "Walk the whole line once.",
-    "calibrate": "Refit confidence on labels.",
     "watch": "Follow a growing lake.",
     "mute": "Silence an operation for a while.",
     "review": "Open the review panel.",
 }
 GROUPS: Final = {
     "lake": ("Look after the lake.", ("batches", "forget", "compact", "retain", "erase", "verify")),
-    "signals": ("Say which signals were right.", ("label",)),
     "deploys": ("Tell of deployments.", ("add",)),
     "experiment": (
         "Roll a spec change out.",

@@ -12,6 +12,7 @@ import numpy as np
 from evolution_lab.config import EvolutionConfig, format_timedelta
 from evolution_lab.display import format_quantity, format_value
 from evolution_lab.intents.change_class import change_class
+from evolution_lab.intents.confidence import ConfidenceMap
 from evolution_lab.intents.decide import Episode, Row
 from evolution_lab.intents.error_spike import share_interval
 from evolution_lab.intents.evidence import UNITS
@@ -66,6 +67,7 @@ def signal_from(
     incident_id: str,
     attribution: Mapping[str, Any] | None,
     config: EvolutionConfig,
+    confidence: ConfidenceMap,
 ) -> IntentSignal:
     """Turn an episode into the signal that people and programs read."""
     first, row = episode.rows[0], episode.strongest
@@ -86,6 +88,7 @@ def signal_from(
         effect_interval=_interval(shown),
         unit=_unit(row.metric),
         p_value=row.p_value,
+        confidence=confidence.confidence(row.metric, row.p_value, row.n_obs),
         sample_size=shown.n_obs,
         incident_id=incident_id,
         error_class=episode.error_class,

@@ -13,6 +13,7 @@ import polars as pl
 from evolution_lab.config import EvolutionConfig, format_timedelta
 from evolution_lab.errors import FrameContractError
 from evolution_lab.intents.attribution import Question, attribute
+from evolution_lab.intents.confidence import ConfidenceMap, bundled_map
 from evolution_lab.intents.connections import callers_of, connections
 from evolution_lab.intents.decide import Episode, decide, gate_level
 from evolution_lab.intents.describe import signal_from, signal_id
@@ -67,6 +68,7 @@ class IntentDetector:
     Attributes:
         config: The settings; budgets and boundaries are used.
         detectors: What produces evidence; the package's own unless given.
+        confidence: From evidence to the probability that it is true.
 
     Examples:
         >>> from evolution_lab.schemas import WINDOWS, empty
@@ -76,6 +78,7 @@ class IntentDetector:
 
     config: EvolutionConfig = field(default_factory=EvolutionConfig)
     detectors: Sequence[Detector] | None = None
+    confidence: ConfidenceMap = field(default_factory=bundled_map)
 
     def detect(
         self, windows: pl.DataFrame, surroundings: Surroundings | None = None
@@ -124,6 +127,7 @@ class IntentDetector:
                 incident_id=incidents[episode.incident],
                 attribution=attribution,
                 config=self.config,
+                confidence=self.confidence,
             )
             for episode, attribution in zip(
                 episodes, _attributions(episodes, view, around.samples), strict=True

@@ -74,6 +74,7 @@ class _Finding:
     seen_at: datetime
     priority: Priority
     strength: float
+    confidence: float | None
     evidence: tuple[EvidenceItem, ...]
 
 
@@ -182,7 +183,9 @@ class SpecGenerator:
             intent=lead.intent,
             target=target,
             proposal=proposal,
-            confidence=None,
+            confidence=max(
+                (f.confidence for f in ordered if f.confidence is not None), default=None
+            ),
             risk=risk.score,
             created_at=min(finding.seen_at for finding in ordered),
             evidence=tuple(itertools.chain.from_iterable(f.evidence for f in ordered)),
@@ -217,6 +220,7 @@ def _from_signal(signal: IntentSignal, change: SpecChange) -> _Finding:
         seen_at=signal.detected_at,
         priority=priority_of(signal),
         strength=_strength(signal),
+        confidence=signal.confidence,
         evidence=(claim, *facts),
     )
 
@@ -238,6 +242,7 @@ def _from_workflow(workflow: Workflow, seen_at: datetime) -> _Finding:
         seen_at=seen_at,
         priority="low",
         strength=min(workflow.lift, _STRONGEST),
+        confidence=None,
         evidence=(EvidenceItem(description=describe_workflow(workflow), data=data),),
     )
 

@@ -17,6 +17,9 @@ from evolution_lab.datasets import sample_path
 
 READY = {
     "bench detection",
+    "calibrate",
+    "signals label",
+    "signals list",
     "record",
     "demo",
     "land",

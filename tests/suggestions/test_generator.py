@@ -239,8 +239,10 @@ def test_every_kind_of_signal_of_one_operation_is_answered(signal):
 
 
 def test_confidence_is_not_made_up(signal):
-    """The seed system called observed / threshold, cut at 1, a confidence."""
+    """The seed system called observed / threshold, cut at 1, a confidence; ours is the signal's."""
     (found,) = suggest(signal(confidence=0.7))
+    assert found.confidence == 0.7
+    (found,) = suggest(signal(confidence=None))
     assert found.confidence is None
 
 

@@ -1,0 +1,146 @@
+"""Learning from people: ``signals list|label`` and ``calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evolution_lab.cli.options import DEFAULT_DATA, Config, Data, Json, Reviewer
+from evolution_lab.cli.output import print_json, print_table, print_text, progress_bar, tell
+from evolution_lab.errors import ConfigError, did_you_mean
+
+TRUTHS = {"true": True, "false": False}
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands of this module to the tree."""
+    group = typer.Typer(help="Say which signals were right.", no_args_is_help=True)
+    group.command("list")(list_signals)
+    group.command("label")(label)
+    app.add_typer(group, name="signals")
+    app.command()(calibrate)
+
+
+def list_signals(data: Data = DEFAULT_DATA, config: Config = None, as_json: Json = False) -> None:
+    """List what was said so far, with what people said of it.
+
+    Example: evolution-lab signals list
+    """
+    from evolution_lab.display import format_value
+    from evolution_lab.intents import read_snapshots
+    from evolution_lab.lab import Lab
+
+    lab = Lab(data, config=config)
+    labels = {found.signal_id: found for found in lab.labels()}
+    newest = read_snapshots(lab.data).group_by("id", maintain_order=True).last()
+    rows = [
+        {
+            "id": row["id"],
+            "detectedAt": row["detected_at"],
+            "service": row["service"],
+            "operation": row["operation_name"],
+            "confidence": row["confidence"],
+            "label": labels[row["id"]].truth if row["id"] in labels else None,
+            "why": labels[row["id"]].why if row["id"] in labels else None,
+        }
+        for row in newest.iter_rows(named=True)
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        print_text("No signal was said yet: evolution-lab detect")
+        return
+    columns = ["signal", "detected", "operation", "confidence", "label", "why"]
+    table = [
+        [
+            row["id"][:8],
+            f"{row['detectedAt']:%m-%d %H:%M}",
+            str(row["operation"]),
+            format_value(row["confidence"]),
+            format_value(row["label"]),
+            format_value(row["why"]),
+        ]
+        for row in rows
+    ]
+    print_table("Signals", columns, table)
+
+
+def label(
+    signal_id: Annotated[
+        str, typer.Argument(metavar="ID", help="The signal's id, or the beginning of it.")
+    ],
+    truth: Annotated[str, typer.Argument(metavar="true|false", help="Whether it was right.")],
+    data: Data = DEFAULT_DATA,
+    why: Annotated[str | None, typer.Option("--why", help="The reason.")] = None,
+    reviewer: Reviewer = "somebody",
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Say whether a signal was right; calibrate learns from it.
+
+    Example: evolution-lab signals label 3f9c false --why 'load test'
+    """
+    from evolution_lab.lab import Lab
+    from evolution_lab.records import to_python
+
+    if truth not in TRUTHS:
+        raise ConfigError(
+            f"{truth!r} is no label, must be true or false.{did_you_mean(truth, TRUTHS)}"
+        )
+    said = Lab(data, config=config).label(
+        signal_id, truth=TRUTHS[truth], why=why, labelled_by=reviewer
+    )
+    if as_json:
+        print_json(to_python(said))
+        return
+    print_text(f"Signal {said.signal_id[:8]} is labelled {truth}.")
+    tell(f"Learn from labels: evolution-lab calibrate --data {data}")
+
+
+def calibrate(
+    data: Data = DEFAULT_DATA,
+    planted: Annotated[
+        bool, typer.Option("--planted", help="Fit anew on planted labs, not on this lab's labels.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="With --planted: where the map is written."),
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Refit confidence on what people said of signals.
+
+    Example: evolution-lab calibrate
+    """
+    from evolution_lab.records import to_json, to_python
+
+    if planted:
+        from evolution_lab.intents.calibration import FITTED_SEEDS, fit_map, planted_cases
+
+        with progress_bar("planted labs") as progress:
+            cases = planted_cases(FITTED_SEEDS, progress=progress)
+        seeds = f"{FITTED_SEEDS[0]} to {FITTED_SEEDS[-1]}"
+        fitted = fit_map(cases, provenance={"what": "planted labs", "seeds": seeds})
+    else:
+        from evolution_lab.lab import Lab
+
+        fitted = Lab(data, config=config).calibrate()
+    if output is not None:
+        output.write_bytes(to_json(fitted, indent=2) + b"\n")
+        tell(f"Wrote {output}")
+    if as_json:
+        print_json(to_python(fitted))
+        return
+    print_text(
+        "Confidence is fitted on "
+        + ", ".join(
+            f"{name} {value}"
+            for name, value in fitted.provenance.items()
+            if name in {"labels", "true", "cases", "seeds"}
+        )
+        + "."
+    )
