@@ -31,7 +31,7 @@ Mask = npt.NDArray[np.bool_]
 
 LENGTH: Final = 96
 """Windows a baseline holds at most: a day of the default window length."""
-MINIMUM: Final = 20
+MINIMUM: Final = 12
 """Windows a baseline needs before anything is judged."""
 OWN_LEVEL: Final = 1e-3
 LAB_LEVEL: Final = 0.05
@@ -39,6 +39,14 @@ SUSPICIOUS: Final = 0.5
 RELEARN_AFTER: Final = 12
 LEAST_CORRELATION: Final = 1e-3
 """Calls of one window are taken to be at least this much alike, however steady they looked."""
+HORIZONS: Final = (1, 2, 4, 8, 16)
+"""Windows that one test covers."""
+SPEEDS: Final = ((1, 2), (4, 8, 16))
+"""Horizons that are said apart: fast ones that see a new fault, slow ones that see a small one.
+
+A long horizon remembers the last fault for as long as it reaches; told together, what is over would
+hide what begins.
+"""
 LAG: Final = 4
 """Windows between the newest one and the baseline, once there is one.
 

@@ -43,6 +43,8 @@ LONGEST_ONSET: Final = 12
 
 A change that lasts for hours does not swallow what goes wrong after it.
 """
+ONSET_WINDOWS: Final = 1
+"""Windows after an incident's first signal in which whatever begins belongs to it."""
 IDLE_WINDOWS: Final = 12
 """Windows in a row that could not be judged after which an episode is closed."""
 
@@ -71,7 +73,7 @@ class Episode:
     """One change of one operation and metric family, from the window it was said on.
 
     Attributes:
-        rows: The evidence that opened and kept it, in time order; one row a window and metric.
+        rows: The evidence that opened and kept it, in time order; one row a window, metric and speed.
         closed: Whether it has recovered.
     """
 
@@ -184,8 +186,9 @@ def _open(
 ) -> None:
     """Open an episode for each operation and kind of a group that has none open.
 
-    What begins in one window is one incident: two causes that begin together are far rarer than one
-    that shows in places which nothing connects. Later it joins an incident only along calls.
+    What begins in one window or the next is one incident: two causes that begin together are far
+    rarer than one that shows in places which nothing connects, and one that begins late in a window
+    shows in some of them a window later. After that it joins an incident only along calls.
     """
     operations = {row.operation for row in rows}
     began: dict[int, int] = {}
@@ -197,6 +200,7 @@ def _open(
         if not e.closed
         and (
             e.opened == t
+            or began[e.incident] >= t - ONSET_WINDOWS
             or (
                 e.last_strong >= t - QUIET_WINDOWS
                 and began[e.incident] >= t - LONGEST_ONSET

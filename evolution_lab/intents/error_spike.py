@@ -12,6 +12,7 @@ the server's error rate.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +22,9 @@ import polars as pl
 from scipy.special import betaincinv
 
 from evolution_lab.intents.baseline import (
+    HORIZONS,
     MINIMUM,
+    SPEEDS,
     Judged,
     Ring,
     ShareMemory,
@@ -34,7 +37,6 @@ from evolution_lab.intents.evidence import evidence_frame
 from evolution_lab.intents.tails import beta_binomial_upper
 from evolution_lab.intents.view import DetectionView, Floats
 
-HORIZONS: Final = (1, 2, 4, 8, 16)
 _PSEUDO: Final = 0.5
 """Jeffreys' half an error and half a success: a baseline without errors is not a promise of none."""
 
@@ -112,9 +114,13 @@ class ErrorSpikeDetector:
                 metric=metric,
                 columns={"p_value": np.full(view.calls.shape, np.nan)},
             )
-        best = best_channel(
-            walk(ErrorShares(errors, outcomes), windows=count, live=view.live), range(len(HORIZONS))
-        )
+        judged = walk(ErrorShares(errors, outcomes), windows=count, live=view.live)
+        return pl.concat([self._told(view, metric, judged, speed) for speed in SPEEDS])
+
+    def _told(
+        self, view: DetectionView, metric: str, judged: Sequence[Judged], speed: Sequence[int]
+    ) -> pl.DataFrame:
+        best = best_channel(judged, [HORIZONS.index(horizon) for horizon in speed])
         trials = np.maximum(best["trials"], 1.0)
         rate = best["observed"] / trials
         low, high = share_interval(best["observed"], trials, best["dispersion"])

@@ -21,8 +21,10 @@ import polars as pl
 from scipy.stats import binom
 
 from evolution_lab.intents.baseline import (
+    HORIZONS,
     LENGTH,
     MINIMUM,
+    SPEEDS,
     Judged,
     Ring,
     ShareMemory,
@@ -36,12 +38,18 @@ from evolution_lab.intents.view import DetectionView, Floats, Ints
 from evolution_lab.windows.bins import GAMMA, bin_value
 
 LEVELS: Final = (0.5, 0.9, 0.98)
-HORIZONS: Final = (1, 2, 4, 8, 16)
 CHANNELS: Final = tuple((level, horizon) for level in LEVELS for horizon in HORIZONS)
-METRICS: Final = {
-    "latency-median": tuple(range(len(HORIZONS))),
-    "latency-tail": tuple(range(len(HORIZONS), 3 * len(HORIZONS))),
+METRIC_LEVELS: Final = {"latency-median": LEVELS[:1], "latency-tail": LEVELS[1:]}
+TOLD: Final = {
+    (metric, speed): tuple(
+        row
+        for row, (level, horizon) in enumerate(CHANNELS)
+        if level in levels and horizon in SPEEDS[speed]
+    )
+    for metric, levels in METRIC_LEVELS.items()
+    for speed in range(len(SPEEDS))
 }
+"""Channels of each row of evidence: a metric at one speed."""
 SHOWN_LEVEL: Final = {"latency-median": 0.5, "latency-tail": 0.95}
 SMALLEST_SLOWDOWN: Final = 1.5
 """The smallest ratio worth a signal: below it a threshold is no further than ordinary drift goes."""
@@ -142,8 +150,8 @@ class _Describing(Exceedances):
         super().__init__(view)
         shape = (len(view.starts), len(view.operations))
         self.described = {
-            (metric, column): np.full(shape, np.nan)
-            for metric in METRICS
+            (*told, column): np.full(shape, np.nan)
+            for told in TOLD
             for column in ("observed", "baseline", "effect", "effect_low", "effect_high")
         }
 
@@ -151,15 +159,15 @@ class _Describing(Exceedances):
         self, t: int, judged: Judged, include: npt.NDArray[np.bool_], normal: npt.NDArray[np.bool_]
     ) -> None:
         """Describe suspicious operations before the window changes the baseline."""
-        for metric, rows in METRICS.items():
+        for (metric, speed), rows in TOLD.items():
             p = np.where(np.isnan(judged.p_values[list(rows)]), 1.0, judged.p_values[list(rows)])
             for operation in np.nonzero(p.min(axis=0) * len(rows) < DESCRIBED_BELOW)[0]:
                 horizon = CHANNELS[rows[int(p[:, operation].argmin())]][1]
-                self._describe(t, int(operation), metric, horizon)
+                self._describe(t, int(operation), (metric, speed), horizon)
         super().learn(t, judged, include, normal)
 
-    def _describe(self, t: int, operation: int, metric: str, horizon: int) -> None:
-        level = SHOWN_LEVEL[metric]
+    def _describe(self, t: int, operation: int, told: tuple[str, int], horizon: int) -> None:
+        level = SHOWN_LEVEL[told[0]]
         recent = self.recent_histogram(t, horizon, operation)
         observed = _histogram_quantile(recent, self._first, level)
         low, high = _quantile_interval(recent, self._first, level)
@@ -172,7 +180,7 @@ class _Describing(Exceedances):
             "effect_high": high / baseline,
         }
         for column, value in values.items():
-            self.described[metric, column][t, operation] = value
+            self.described[*told, column][t, operation] = value
 
 
 @dataclass(frozen=True)
@@ -192,7 +200,7 @@ class LatencyRegressionDetector:
         judged = walk(model, windows=len(view.starts), live=view.live)
         horizons = np.array([horizon for _, horizon in CHANNELS], dtype=np.float64)
         frames = []
-        for metric, rows in METRICS.items():
+        for (metric, speed), rows in TOLD.items():
             best = best_channel(judged, rows)
             frames.append(
                 evidence_frame(
@@ -205,7 +213,11 @@ class LatencyRegressionDetector:
                         "n_obs": best["trials"],
                         "dispersion": best["dispersion"],
                         "horizon": horizons[best["channel"].astype(np.int64)],
-                        **{c: v for (m, c), v in model.described.items() if m == metric},
+                        **{
+                            column: values
+                            for (*told, column), values in model.described.items()
+                            if told == [metric, speed]
+                        },
                     },
                 )
             )

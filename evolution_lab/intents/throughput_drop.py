@@ -1,12 +1,12 @@
 """Throughput drops, down to zero.
 
-Test: calls of the last 1, 4 and 12 windows as negative binomial counts against the mean of the
+Test: calls of the last 1, 2, 4, 8 and 16 windows as negative binomial counts against the mean of the
 trailing baseline, less the smallest drop worth a signal (``throughput_drop``): the question is not
 whether traffic fell at all but whether it fell by more than that. The dispersion is estimated from
 the one-step-ahead residuals of each horizon, so that rhythm and autocorrelation widen the
 prediction instead of raising alarms. What is expected is the trailing mean, or less where the last
 windows were falling, the same time yesterday was lower (a nightly low is no drop), or the operations
-that call this one were called less: their drop explains its own. Four and twelve windows let an operation of three calls a
+that call this one were called less: their drop explains its own. Long horizons let an operation of three calls a
 window that stops be told from chance.
 
 Real traffic also has blips: a window or two without calls that no smooth law explains. Where an
@@ -16,6 +16,7 @@ than ``r / (W + 1)``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -26,7 +27,9 @@ import polars as pl
 from scipy.stats import chi2
 
 from evolution_lab.intents.baseline import (
+    HORIZONS,
     MINIMUM,
+    SPEEDS,
     Judged,
     Ring,
     best_channel,
@@ -37,7 +40,6 @@ from evolution_lab.intents.evidence import evidence_frame
 from evolution_lab.intents.tails import negative_binomial_lower
 from evolution_lab.intents.view import DetectionView, Floats
 
-HORIZONS: Final = (1, 2, 4, 8, 16)
 _PRIOR_DISPERSION: Final = 0.1
 _PRIOR_WINDOWS: Final = 5.0
 _BLIP_LEVEL: Final = 0.05
@@ -181,9 +183,13 @@ class ThroughputDropDetector:
             nothing = {"p_value": np.full(view.calls.shape, np.nan)}
             return evidence_frame(view, detector=self.name, metric="throughput", columns=nothing)
         model = CallCounts(view, drop)
-        best = best_channel(
-            walk(model, windows=len(view.starts), live=view.live), range(len(HORIZONS))
-        )
+        judged = walk(model, windows=len(view.starts), live=view.live)
+        return pl.concat([self._told(view, judged, speed) for speed in SPEEDS])
+
+    def _told(
+        self, view: DetectionView, judged: Sequence[Judged], speed: Sequence[int]
+    ) -> pl.DataFrame:
+        best = best_channel(judged, [HORIZONS.index(horizon) for horizon in speed])
         horizon = np.asarray(HORIZONS, dtype=np.float64)[best["channel"].astype(np.int64)]
         expected = np.maximum(best["share"], 1e-9)
         low, high = _poisson_interval(best["observed"])
