@@ -42,7 +42,9 @@ def level_is_back(
 ) -> bool:
     """Say whether a window lies on the baseline's side of the middle between baseline and peak.
 
-    Latency is compared on a logarithmic scale. Where a value is unknown the answer is yes: nothing
+    Latency is compared on a logarithmic scale. The middle of two error rates is the share that is as
+    likely under the one as under the other: failures are far more telling of the higher rate than
+    successes are of the lower one. Where a value is unknown the answer is yes: nothing
     keeps the episode open.
     """
     level = metric_level(view, metric, operation, t)
@@ -50,5 +52,19 @@ def level_is_back(
         return True
     if metric.startswith("latency"):
         level, baseline, peak = (math.log(max(v, 1.0)) for v in (level, baseline, peak))
-    middle = (baseline + peak) / 2.0
+    if metric.endswith("error-rate") and 0.0 < baseline < peak < 1.0:
+        middle = _equally_likely(baseline, peak)
+    else:
+        middle = (baseline + peak) / 2.0
     return level <= middle if peak > baseline else level >= middle
+
+
+def _equally_likely(low: float, high: float) -> float:
+    """Return the share at which the binomial likelihood ratio of two rates is one.
+
+    Examples:
+        >>> round(_equally_likely(0.0037, 0.1), 3)
+        0.03
+    """
+    successes = math.log((1.0 - low) / (1.0 - high))
+    return successes / (math.log(high / low) + successes)

@@ -183,3 +183,13 @@ def test_a_change_that_lasts_does_not_swallow_what_goes_wrong_later():
     p[40, 1] = 1e-12
     first, second = decide(evidence(seen, p), seen, connections=chain(2), config=CONFIG)
     assert (first.incident, second.incident) == (0, 1)
+
+
+@pytest.mark.parametrize(("later", "incidents"), [(1, 1), (2, 2)])
+def test_what_begins_a_window_later_belongs_to_the_same_incident(later: int, incidents: int):
+    seen = view(2, 30)
+    p = np.full((30, 2), 0.5)
+    p[20, 0] = p[20 + later, 1] = 1e-12
+    found = decide(evidence(seen, p), seen, connections=alone(2), config=CONFIG)
+    assert len(found) == 2
+    assert len({episode.incident for episode in found}) == incidents
