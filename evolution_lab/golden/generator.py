@@ -14,7 +14,7 @@ from evolution_lab.golden.expected_trees import Named, expected_tree, name_value
 from evolution_lab.golden.matchers import Tree, ref
 from evolution_lab.golden.power import response_power
 from evolution_lab.golden.scenarios import Chain, chains_of, sent_tree
-from evolution_lab.golden.selection import Candidate, select
+from evolution_lab.golden.selection import select
 from evolution_lab.golden.suite import (
     ExpectedError,
     GoldenCase,
@@ -98,7 +98,7 @@ class GoldenTestGenerator:
             recordings: Further recordings of the same traffic against the same system: what
                 differs between them changes from run to run.
             reruns: By case id, what the steps of a case gave when it was run again.
-            progress: Called with done and total.
+            progress: Called with operations done and in all.
 
         Raises:
             UnknownNameError: No snapshot is of the operation.
@@ -159,52 +159,40 @@ class GoldenTestGenerator:
             )
             subjects[key], changes[key] = subject, changes_of(subject)
             learn_places(subject, changes[key], places)
-        made: dict[str, list[Candidate]] = {name: [] for name in operations}
-        for done, key in enumerate(subjects):
-            verdict = judge(
-                subjects[key], changes[key], known, places, float_tolerance=self.float_tolerance
+        keys: dict[str, list[str]] = {name: [] for name in operations}
+        for key in sorted(subjects, key=lambda key: ids[key]):
+            keys[groups[key][0].last.operation].append(key)
+        counts = Counter(call.operation for call in calls)
+        suites = {}
+        for done, (name, own) in enumerate(keys.items()):
+            chosen = select([groups[key][0].last for key in own], budget=self.budget)
+            cases = {}
+            for index, reasons in chosen.kept.items():
+                key = own[index]
+                verdict = judge(
+                    subjects[key], changes[key], known, places, float_tolerance=self.float_tolerance
+                )
+                cases[key] = _case(ids[key], groups[key], verdict, reasons)
+            outputs = {key: [c.snapshot.output for c in groups[key][0].calls] for key in cases}
+            suites[name] = GoldenSuite(
+                operation=name,
+                cases=tuple(sorted(cases.values(), key=lambda case: (case.name, case.id))),
+                quarantined=tuple(q for q in refused if q.name == name),
+                settings=SuiteSettings(
+                    budget=self.budget,
+                    scenarios=self.scenarios,
+                    float_tolerance=self.float_tolerance,
+                ),
+                snapshots=counts[name],
+                lost=chosen.lost,
+                power=self._power([(cases[key], outputs[key]) for key in sorted(cases)]),
             )
-            case = _case(ids[key], groups[key], verdict)
-            made[groups[key][0].last.operation].append(Candidate(case, groups[key][0]))
             if progress is not None:
-                progress(done + 1, len(subjects))
-        return {
-            name: self._suite(
-                name, made[name], [q for q in refused if q.name == name], _count(calls, name)
-            )
-            for name in operations
-        }
+                progress(done + 1, len(keys))
+        return suites
 
-    def _suite(
-        self,
-        operation: str,
-        candidates: Sequence[Candidate],
-        refused: Sequence[Quarantined],
-        snapshots: int,
-    ) -> GoldenSuite:
-        chosen = select(candidates, budget=self.budget)
-        return GoldenSuite(
-            operation=operation,
-            cases=tuple(sorted(chosen.cases, key=lambda case: (case.name, case.id))),
-            quarantined=tuple(refused),
-            settings=SuiteSettings(
-                budget=self.budget,
-                scenarios=self.scenarios,
-                float_tolerance=self.float_tolerance,
-            ),
-            snapshots=snapshots + len(refused),
-            lost=chosen.lost,
-            power=self._power(chosen.cases, candidates) if self.power_sites else None,
-        )
-
-    def _power(self, cases: Sequence[GoldenCase], candidates: Sequence[Candidate]) -> SuitePower:
-        outputs = {c.case.id: [call.snapshot.output for call in c.chain.calls] for c in candidates}
-        tried = [(case, outputs[case.id]) for case in cases]
-        return response_power(tried, sites=self.power_sites)
-
-
-def _count(calls: Iterable[Call], operation: str) -> int:
-    return sum(call.operation == operation for call in calls)
+    def _power(self, tried: Sequence[tuple[GoldenCase, Outputs]]) -> SuitePower | None:
+        return response_power(tried, sites=self.power_sites) if self.power_sites else None
 
 
 def _groups(chains: Iterable[Chain]) -> dict[str, list[Chain]]:
@@ -297,7 +285,9 @@ def _subject(
     return Subject(steps, exchanges, tuple(alternatives))
 
 
-def _case(case_id: str, group: Sequence[Chain], verdict: Verdict) -> GoldenCase:
+def _case(
+    case_id: str, group: Sequence[Chain], verdict: Verdict, reasons: tuple[str, ...]
+) -> GoldenCase:
     chain = group[0]
     findings = verdict.findings
     sent_later = {token for source in chain.sources for token in source}
@@ -317,6 +307,7 @@ def _case(case_id: str, group: Sequence[Chain], verdict: Verdict) -> GoldenCase:
         relaxations=tuple(relaxations),
         refusals=refusals,
         snapshots=len(group),
+        kept_for=reasons,
     )
 
 

@@ -11,33 +11,17 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
-from evolution_lab.golden.features import (
-    Feature,
-    Traits,
-    describe,
-    traits_of,
-)
-from evolution_lab.golden.scenarios import Chain
-from evolution_lab.golden.suite import GoldenCase
+import numpy as np
+import numpy.typing as npt
+
+from evolution_lab.golden.cases import Call
+from evolution_lab.golden.features import Feature, Traits, describe, traits_of
 
 _KEPT_FOR: Final = 3
 _TIE: Final = 1e-12
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A case with the calls it was made of.
-
-    Attributes:
-        case: The case.
-        chain: Its calls; the last is what the case is about.
-    """
-
-    case: GoldenCase
-    chain: Chain
 
 
 @dataclass(frozen=True)
@@ -45,92 +29,107 @@ class Chosen:
     """What is kept, and which features were lost with the rest.
 
     Attributes:
-        cases: Kept, with what each was kept for.
-        lost: Features no kept case has, in words, with how many of them there are.
+        kept: Positions of the calls kept, in the order they were chosen, each with the features it
+            was chosen for, most telling first.
+        lost: Features no kept call has, in words, with how many of them there are.
     """
 
-    cases: tuple[GoldenCase, ...]
+    kept: Mapping[int, tuple[str, ...]]
     lost: Mapping[str, int]
 
 
-def select(candidates: Sequence[Candidate], *, budget: int | None) -> Chosen:
-    """Return the cases to keep, of one operation or of many.
+def select(calls: Sequence[Call], *, budget: int | None) -> Chosen:
+    """Return which of some calls to keep, of one operation or of many.
 
     Args:
-        candidates: Cases that differ.
-        budget: Most cases; None keeps all. One case of each outcome of each operation is kept
+        calls: Calls that differ, in an order that follows from their content: it breaks ties.
+        budget: Most calls; None keeps all. One call of each outcome of each operation is kept
             beyond it.
     """
-    ordered = sorted(candidates, key=lambda c: (c.case.steps[-1].operation, c.case.id))
-    if budget is None or budget >= len(ordered):
-        return Chosen(tuple(c.case for c in ordered), {})
-    traits = traits_of([c.chain.last for c in ordered])
+    if budget is None or budget >= len(calls):
+        return Chosen(dict.fromkeys(range(len(calls)), ()), {})
+    traits = traits_of(calls)
     picks = choose(traits, budget)
-    kept = [replace(ordered[index].case, kept_for=tuple(why)) for index, why in picks]
-    return Chosen(tuple(kept), _lost(traits, {index for index, _ in picks}))
+    return Chosen(
+        {index: tuple(why) for index, why in picks}, _lost(traits, {index for index, _ in picks})
+    )
 
 
 def choose(traits: Sequence[Traits], budget: int) -> list[tuple[int, list[str]]]:
     """Return which calls to keep, in the order they are chosen, with their most telling features.
 
     Args:
-        traits: Features of each call, in an order that follows from content (it breaks ties).
+        traits: Features of each call.
         budget: Most calls, beyond one for each outcome.
     """
-    weights: dict[Feature, float] = {}
-    for each in traits:
-        for feature, share in each.shares.items():
-            weights[feature] = weights.get(feature, 0.0) + share
-    covered: Counter[Feature] = Counter()
-    picks: list[tuple[int, list[str]]] = []
-    left = set(range(len(traits)))
-    waiting = {each.outcome for each in traits}
-    level = 0
-    heap = _heap(traits, weights, left, covered, level)
-    while left and (waiting or len(picks) < budget):
-        if not heap:
-            level += 1
-            heap = _heap(traits, weights, left, covered, level)
-        _, index = heapq.heappop(heap)
-        mine = traits[index]
-        gain = _gain(mine, weights, covered, level)
-        if heap and -heap[0][0] > gain + _TIE:
-            heapq.heappush(heap, (-gain, index))
-        elif gain <= _TIE:
-            heap = []
-        elif mine.outcome not in waiting and len(picks) + len(waiting) >= budget:
-            left.discard(index)
-        else:
-            left.discard(index)
-            waiting.discard(mine.outcome)
-            new = [f for f in mine.shares if covered[f] <= level]
-            covered.update(mine.shares.keys())
-            picks.append((index, _why(new, weights)))
-    return picks
+    return _Choice(traits).greedy(budget)
 
 
-def _gain(
-    traits: Traits, weights: Mapping[Feature, float], covered: Mapping[Feature, int], level: int
-) -> float:
-    return sum(weights[f] for f in traits.shares if covered[f] <= level)
+class _Choice:
+    """Lazy greedy coverage: gains only shrink, so a stale one that leads is all that is redone."""
 
+    def __init__(self, traits: Sequence[Traits]) -> None:
+        self.traits = traits
+        numbers: dict[Feature, int] = {}
+        self.owned: list[npt.NDArray[np.int64]] = [
+            np.array([numbers.setdefault(f, len(numbers)) for f in each.shares], dtype=np.int64)
+            for each in traits
+        ]
+        self.features = list(numbers)
+        self.weights = np.zeros(len(numbers))
+        for each, own in zip(traits, self.owned, strict=True):
+            self.weights[own] += np.fromiter(each.shares.values(), dtype=np.float64)
+        self.remaining = self.weights.copy()
+        self.covered = np.zeros(len(numbers), dtype=np.int64)
+        self.level = 0
 
-def _heap(
-    traits: Sequence[Traits],
-    weights: Mapping[Feature, float],
-    left: Iterable[int],
-    covered: Mapping[Feature, int],
-    level: int,
-) -> list[tuple[float, int]]:
-    heap = [(-_gain(traits[i], weights, covered, level), i) for i in sorted(left)]
-    heapq.heapify(heap)
-    return heap
+    def gain(self, index: int) -> float:
+        return float(self.remaining[self.owned[index]].sum())
 
+    def heap(self, left: Iterable[int]) -> list[tuple[float, int]]:
+        heap = [(-self.gain(index), index) for index in sorted(left)]
+        heapq.heapify(heap)
+        return heap
 
-def _why(new: Sequence[Feature], weights: Mapping[Feature, float]) -> list[str]:
-    singles = [f for f in new if f[0] not in {"pair", "class"}]
-    telling = sorted(singles, key=lambda f: (-weights[f], f))
-    return list(dict.fromkeys(describe(f) for f in telling))[:_KEPT_FOR]
+    def again(self) -> None:
+        """Everything left is covered: what was covered least counts again."""
+        self.level += 1
+        self.remaining = np.where(self.covered <= self.level, self.weights, 0.0)
+
+    def take(self, index: int) -> list[str]:
+        own = self.owned[index]
+        new = own[self.remaining[own] > 0]
+        self.covered[own] += 1
+        self.remaining[own[self.covered[own] > self.level]] = 0.0
+        return self.why(new)
+
+    def why(self, new: npt.NDArray[np.int64]) -> list[str]:
+        telling = sorted((-self.weights[i], self.features[i]) for i in new.tolist())
+        words = (describe(f) for _, f in telling if f[0] not in {"pair", "class"})
+        return list(dict.fromkeys(words))[:_KEPT_FOR]
+
+    def greedy(self, budget: int) -> list[tuple[int, list[str]]]:
+        picks: list[tuple[int, list[str]]] = []
+        left = set(range(len(self.traits)))
+        waiting = {each.outcome for each in self.traits}
+        heap = self.heap(left)
+        while left and (waiting or len(picks) < budget):
+            if not heap:
+                self.again()
+                heap = self.heap(left)
+            _, index = heapq.heappop(heap)
+            outcome = self.traits[index].outcome
+            gain = self.gain(index)
+            if heap and -heap[0][0] > gain + _TIE:
+                heapq.heappush(heap, (-gain, index))
+            elif gain <= _TIE:
+                heap = []
+            else:
+                left.discard(index)
+                if outcome in waiting or len(picks) + len(waiting) < budget:
+                    waiting.discard(outcome)
+                    picks.append((index, self.take(index)))
+        return picks
 
 
 def _lost(traits: Sequence[Traits], kept: set[int]) -> dict[str, int]:

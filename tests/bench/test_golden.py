@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,10 @@ import pytest
 from evolution_lab.bench.golden_kill import kill
 from evolution_lab.bench.golden_pact import agreement, misfit, tree_of
 from evolution_lab.bench.golden_selection import selection
-from evolution_lab.bench.golden_volatile import single_recording
+from evolution_lab.bench.golden_volatile import single_recording, two_recordings
 from evolution_lab.golden.comparison import compare
+from evolution_lab.records import OperationRef
+from evolution_lab.records.traffic import TrafficSnapshot
 
 TRAFFIC = Path(__file__).parents[2].parent / "shared" / "data" / "traffic"
 recorded = pytest.mark.skipif(
@@ -43,6 +47,51 @@ def test_selection_is_never_behind_schema_deduplication():
     report = selection(TRAFFIC, quick=True)
     missed = [t.id for t in report.targets if not t.passed]
     assert missed in ([], ["golden.selection.corpora-ahead"]), report
+
+
+def service(seed: int) -> list[TrafficSnapshot]:
+    """A service with a clock, a counter, random identifiers, a load and a set, recorded once."""
+    draw = random.Random(seed)
+    start = datetime(2026, 1, 5, tzinfo=UTC) + timedelta(days=seed, seconds=draw.randrange(3600))
+    counter = draw.randrange(1000, 9000)
+    made = []
+    for number in range(60):
+        now = start + timedelta(seconds=3 * number)
+        identifier = f"{draw.getrandbits(128):032x}"
+        tags = ["red", "green", "blue", "black"]
+        draw.shuffle(tags)
+        body = {
+            "id": identifier,
+            "links": {
+                "self": f"/v1/things/{identifier}",
+                "next": f"/v1/things?after={counter + number}",
+            },
+            "number": counter + number,
+            "createdAt": now.isoformat(),
+            "epoch": int(now.timestamp()),
+            "load": draw.randrange(100),
+            "score": draw.random(),
+            "tags": tags,
+            "name": f"thing {number}",
+            "price": number / 4,
+            "plan": {"code": "pro", "since": "2020-02-03T04:05:06Z", "key": "a1b2c3d4e5f60718"},
+        }
+        made.append(
+            TrafficSnapshot(
+                id=f"{seed}-{number}",
+                operation=OperationRef("GET /things/{n}"),
+                input={"path": f"/things/{number}"},
+                output={"status": 200, "body": body},
+                success=True,
+                timestamp=now,
+            )
+        )
+    return made
+
+
+def test_two_recordings_tell_what_changes():
+    report = two_recordings("simulated", [service(seed) for seed in range(8)])
+    assert report.passed, report
 
 
 def test_pact_cases_are_sorted_out_by_their_form():

@@ -1,0 +1,73 @@
+"""``evolution-lab bench golden``: what golden tests find, keep and notice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from evolution_lab.bench.golden_kill import kill
+from evolution_lab.bench.golden_pact import agreement
+from evolution_lab.bench.golden_recording import bench_recording
+from evolution_lab.bench.golden_selection import selection
+from evolution_lab.bench.golden_volatile import single_recording
+from evolution_lab.bench.targets import BenchReport
+from evolution_lab.errors import UnknownNameError
+
+Progress = Callable[[int, int], None]
+Section = Callable[..., BenchReport]
+
+SECTIONS: Final[Mapping[str, Section]] = {
+    "recording": bench_recording,
+}
+"""Sections that need no recordings; each takes ``quick`` by name."""
+ON_CORPORA: Final[Mapping[str, Section]] = {
+    "volatile": single_recording,
+    "pact": agreement,
+    "selection": selection,
+    "kill": kill,
+}
+"""Sections that judge the corpora under ``--dataset``; each takes the folder, and ``quick`` by name."""
+
+
+def bench_golden(
+    *,
+    quick: bool = False,
+    dataset: Path | None = None,
+    section: str | None = None,
+    progress: Progress | None = None,
+) -> BenchReport:
+    """Measure golden tests.
+
+    Args:
+        quick: End within about two minutes, on fewer cases.
+        dataset: A folder with corpora of recorded traffic, judged too.
+        section: Only this section.
+        progress: Called with (sections done, sections in all).
+
+    Raises:
+        UnknownNameError: There is no such section.
+        PathNotFoundError: A corpus lacks a file.
+    """
+    known = (*SECTIONS, *ON_CORPORA)
+    if section is not None and section not in known:
+        raise UnknownNameError("section", section, known)
+    runs: list[Callable[[], BenchReport]] = [
+        lambda measure=measure: measure(quick=quick)  # type: ignore[misc]
+        for name, measure in SECTIONS.items()
+        if section in {None, name}
+    ]
+    if dataset is not None:
+        runs += [
+            lambda judge=judge: judge(dataset, quick=quick)  # type: ignore[misc]
+            for name, judge in ON_CORPORA.items()
+            if section in {None, name}
+        ]
+    report = BenchReport()
+    for number, run in enumerate(runs):
+        if progress is not None:
+            progress(number, len(runs))
+        report += run()
+    if progress is not None:
+        progress(len(runs), len(runs))
+    return report
