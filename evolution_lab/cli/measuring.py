@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 Quick = Annotated[bool, typer.Option("--quick", help="Fewer cases, within two minutes.")]
 MISSED = 1
-LATER = ("landing", "windows", "suggestions", "rollout", "golden")
+LATER = ("landing", "windows", "suggestions", "rollout")
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands of this module to the tree."""
     group = typer.Typer(help="Measure it yourself.", no_args_is_help=True)
     group.command("detection")(detection)
+    group.command("golden")(golden)
     for name in LATER:
         group.command(name, help="To come.", context_settings={"ignore_unknown_options": True})(
             to_come(f"bench {name}")
@@ -51,6 +52,30 @@ def detection(
 
     with progress_bar("bench detection") as progress:
         report = bench_detection(quick=quick, dataset=dataset, section=section, progress=progress)
+    _finish(report, as_json=as_json)
+
+
+def golden(
+    quick: Quick = False,
+    dataset: Annotated[
+        Path | None,
+        typer.Option("--dataset", metavar="DIR", help="Corpora of recorded traffic to judge too."),
+    ] = None,
+    section: Annotated[
+        str | None, typer.Option("--section", metavar="NAME", help="Only this section.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure what golden tests find, keep and notice.
+
+    Exit code 1 when a target is missed.
+
+    Example: evolution-lab bench golden --quick --section pact --dataset ../shared/data/traffic
+    """
+    from evolution_lab.bench.golden import bench_golden
+
+    with progress_bar("bench golden") as progress:
+        report = bench_golden(quick=quick, dataset=dataset, section=section, progress=progress)
     _finish(report, as_json=as_json)
 
 

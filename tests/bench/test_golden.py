@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from evolution_lab.bench.golden_kill import kill
 from evolution_lab.bench.golden_pact import agreement, misfit, tree_of
 from evolution_lab.bench.golden_selection import selection
 from evolution_lab.bench.golden_volatile import single_recording, two_recordings
+from evolution_lab.cli import main
 from evolution_lab.golden.comparison import compare
 from evolution_lab.records import OperationRef
 from evolution_lab.records.traffic import TrafficSnapshot
@@ -115,3 +117,17 @@ def test_pact_rules_of_greatest_weight_win():
     )
     assert compare({"a": [{"n": 5, "k": "xx"}, {"n": 1.5, "k": "x"}]}, tree) == []
     assert [d.path for d in compare({"a": [{"n": "5", "k": "y"}]}, tree)] == ["/a/0/n", "/a/0/k"]
+
+
+@recorded
+def test_command_says_targets_in_one_document(capsys):
+    code = main(["bench", "golden", "--section", "pact", "--dataset", str(TRAFFIC), "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert [target["pass"] for target in document["targets"]] == [True]
+    assert document["tables"]["Pact cases that do not fit"]
+
+
+def test_unknown_section_is_named(capsys):
+    assert main(["bench", "golden", "--section", "pakt"]) == 2
+    assert "pact" in capsys.readouterr().err

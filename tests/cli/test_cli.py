@@ -17,6 +17,7 @@ from evolution_lab.datasets import sample_path
 
 READY = {
     "bench detection",
+    "bench golden",
     "calibrate",
     "signals label",
     "signals list",
