@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Literal
 from evolution_lab.display import ResultMixin
 from evolution_lab.golden.matchers import Tree, matcher_of
 from evolution_lab.golden.suite_power import SuitePower
-from evolution_lab.records.json_form import CAMEL_CASE, to_json
+from evolution_lab.records.json_form import CAMEL_CASE, to_plain
 
 SUITE_FORMAT_VERSION: Final = 1
 
@@ -234,7 +234,7 @@ class GoldenSuite(ResultMixin):
     @property
     def digest(self) -> str:
         """SHA-256 of what is sent and expected; equal suites have equal digests."""
-        content = json.loads(to_json(self.cases))
+        content = [to_plain(case) for case in self.cases]
         whole = canonical_json([self.operation, content])
         return hashlib.sha256(whole.encode()).hexdigest()
 

@@ -45,6 +45,14 @@ def to_python(record: object) -> dict[str, Any]:
     return cast("dict[str, Any]", dumped)
 
 
+def to_plain(record: object) -> dict[str, Any]:
+    """Return a record as Python values with camelCase names, texts as they are.
+
+    For payloads of strangers: ``to_python`` refuses texts with half a surrogate pair.
+    """
+    return cast("dict[str, Any]", _adapter(type(record)).dump_python(record, by_alias=True))
+
+
 def from_json(record_type: type[T], text: bytes | str | Mapping[str, Any]) -> T:
     """Read a record from JSON text, or from a mapping that was read from JSON.
 

@@ -1,0 +1,265 @@
+"""From a suite to files: the same cases in pytest, Vitest or Jest, byte for byte the same each time."""
+
+from __future__ import annotations
+
+import ast
+import json
+import keyword
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from evolution_lab import __version__
+from evolution_lab.errors import InputError
+from evolution_lab.golden.emit_python import python_suite
+from evolution_lab.golden.emit_typescript import typescript_suite
+from evolution_lab.golden.literals import Language, render
+from evolution_lab.golden.side_files import (
+    Accepted,
+    EmitSettings,
+    Framework,
+    SideFile,
+    data_path,
+    side_path,
+    side_text,
+)
+from evolution_lab.golden.suite import GoldenCase, GoldenStep, GoldenSuite
+from evolution_lab.records.json_form import to_plain
+
+LARGEST_BODY: Final = 4096
+LONGEST_BODY: Final = 40
+_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+_RESERVED: Final = frozenset(
+    [
+        "await",
+        "break",
+        "case",
+        "catch",
+        "class",
+        "const",
+        "continue",
+        "debugger",
+        "default",
+        "delete",
+        "do",
+        "else",
+        "enum",
+        "export",
+        "extends",
+        "false",
+        "finally",
+        "for",
+        "function",
+        "if",
+        "implements",
+        "import",
+        "in",
+        "instanceof",
+        "interface",
+        "let",
+        "new",
+        "null",
+        "package",
+        "private",
+        "protected",
+        "public",
+        "return",
+        "static",
+        "super",
+        "switch",
+        "this",
+        "throw",
+        "true",
+        "try",
+        "typeof",
+        "var",
+        "void",
+        "while",
+        "with",
+        "yield",
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmittedSuite:
+    """The files of a suite, not yet written.
+
+    Attributes:
+        code: Text of the suite.
+        data: Text of the file with large bodies, None where there are none.
+        side: The side file.
+    """
+
+    code: str
+    data: str | None
+    side: SideFile
+
+    def write(self, output: Path) -> tuple[Path, ...]:
+        """Write the files, and remove a data file that is no longer needed."""
+        output.parent.mkdir(parents=True, exist_ok=True)
+        files = {output: self.code, side_path(output): side_text(self.side)}
+        if self.data is not None:
+            files[data_path(output)] = self.data
+        else:
+            data_path(output).unlink(missing_ok=True)
+        for path, text in files.items():
+            path.write_text(text, encoding="utf-8", newline="\n")
+        return tuple(files)
+
+
+def framework_of(output: Path, framework: str | None = None) -> Framework:
+    """Return the framework that an output's name asks for.
+
+    Raises:
+        InputError: The name asks for none, or for another language than ``framework``.
+
+    Examples:
+        >>> framework_of(Path("test_cart.py")), framework_of(Path("cart.golden.test.ts"))
+        ('pytest', 'vitest')
+    """
+    typescript = output.suffix in {".ts", ".mts", ".cts"}
+    if output.suffix != ".py" and not typescript:
+        raise InputError(f"output == {output.name!r}, must end in .py or .ts.")
+    chosen = framework or ("vitest" if typescript else "pytest")
+    if chosen not in {"pytest", "vitest", "jest"}:
+        raise InputError(f"framework == {chosen!r}, must be pytest, vitest or jest.")
+    if (chosen == "pytest") == typescript:
+        raise InputError(f"framework == {chosen!r}, does not run {output.suffix} files.")
+    return chosen  # type: ignore[return-value]  # checked above
+
+
+def checked_name(name: str, framework: Framework) -> str:
+    """Return the name of a runner's function.
+
+    Raises:
+        InputError: It is no name in the suite's language.
+
+    Examples:
+        >>> checked_name("runContract", "jest")
+        'runContract'
+    """
+    if framework == "pytest":
+        if name.isascii() and name.isidentifier() and not keyword.iskeyword(name):
+            return name
+    elif _NAME.fullmatch(name) and name not in _RESERVED:
+        return name
+    raise InputError(f"runner-fn == {name!r}, must be a name that can be imported.")
+
+
+def emit(
+    suite: GoldenSuite,
+    output: Path,
+    settings: EmitSettings,
+    *,
+    verified: Mapping[str, str] | None = None,
+    accepted: tuple[Accepted, ...] = (),
+) -> EmittedSuite:
+    """Return the files of a suite; the same suite and settings give the same bytes.
+
+    Args:
+        suite: What is sent and expected.
+        output: Where it will stand; decides the names of the files beside it.
+        settings: How it is written.
+        verified: What the unchanged service said to each case.
+        accepted: Changes accepted so far.
+
+    Raises:
+        InputError: The runner's name is none, or the suite cannot be written as code.
+    """
+    framework_of(output, settings.framework)
+    http = settings.runner_import == "http"
+    default = "run_contract" if settings.framework == "pytest" else "runContract"
+    settings = replace(
+        settings,
+        runner_fn="" if http else checked_name(settings.runner_fn or default, settings.framework),
+        suite_name=settings.suite_name or suite.operation,
+    )
+    language: Language = "python" if settings.framework == "pytest" else "typescript"
+    indent = 4 if language == "python" else 2
+    data: dict[str, Any] = {}
+    rows = []
+    for case in suite.cases:
+        tree, large = case_tree(case, inline=settings.inline, language=language)
+        if large:
+            data[case.id] = large
+        rows.append(" " * indent + render(tree, language, indent=indent, used=1) + ",\n")
+    write = python_suite if language == "python" else typescript_suite
+    code = write(suite, "".join(rows), settings, data_path(output).name)
+    if language == "python":
+        _must_compile(code, output)
+    return EmittedSuite(
+        code=code,
+        data=_data_text(data) if data else None,
+        side=SideFile(
+            generator=f"evolution-lab {__version__}",
+            digest=suite.digest,
+            settings=settings,
+            suite=suite,
+            verified=dict(verified or {}),
+            accepted=accepted,
+        ),
+    )
+
+
+def case_tree(
+    case: GoldenCase, *, inline: bool, language: Language
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a case as plain data, and what of it is too large for the suite's file."""
+    steps, large = [], {}
+    for index, step in enumerate(case.steps):
+        whole = step_tree(step)
+        kept = {}
+        for part in ("input", "output"):
+            if not inline and part in whole and _is_large(whole[part], language):
+                kept[part] = whole.pop(part)
+        if kept:
+            large[str(index)] = kept
+        steps.append(whole)
+    return {"title": case.title, "steps": steps}, large
+
+
+def plain_case(case: GoldenCase) -> dict[str, Any]:
+    """Return a case as ``golden_runtime.run_case`` takes it."""
+    return {"title": case.title, "steps": [step_tree(step) for step in case.steps]}
+
+
+def step_tree(step: GoldenStep) -> dict[str, Any]:
+    """Return one step as plain data: what is sent, and the output or the error expected."""
+    tree: dict[str, Any] = {
+        "operation": step.operation,
+        "metadata": dict(step.metadata),
+        "input": step.input,
+    }
+    if step.error is not None:
+        tree["error"] = to_plain(step.error)
+    else:
+        tree["output"] = step.output
+    return tree
+
+
+def _is_large(value: Any, language: Language) -> bool:
+    if not isinstance(value, dict | list | str):
+        return False
+    text = render(value, language, indent=16)
+    return len(text) > LARGEST_BODY or text.count("\n") >= LONGEST_BODY
+
+
+def _data_text(data: Mapping[str, Any]) -> str:
+    """One entry a case; the last line is a stop, so that a new case changes no other's lines."""
+    rows = [
+        f" {json.dumps(key)}: "
+        + json.dumps(data[key], indent=1, ensure_ascii=True).replace("\n", "\n ")
+        + ",\n"
+        for key in sorted(data)
+    ]
+    return "{\n" + "".join(rows) + ' "end": {}\n}\n'
+
+
+def _must_compile(code: str, output: Path) -> None:
+    try:
+        ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise InputError(f"{output.name} cannot be written as Python: {error}.") from error
