@@ -63,6 +63,13 @@ format: $(STAMPS)/test ## let ruff repair and format the code
 setup: $(STAMPS)/test ## set up .venv with everything a contributor needs
 	@echo "$(VENV) is ready: $(BIN)/evolution-lab --help"
 
+.PHONY: javascript
+javascript: tests/js/node_modules/.complete ## install Vitest and Jest for the tests of generated suites; needs npm
+
+tests/js/node_modules/.complete: tests/js/package-lock.json
+	@npm ci --prefix tests/js --prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 .PHONY: picture
 picture: $(STAMPS)/test ## take the README's picture of the report anew; needs Chromium
 	@$(BIN)/python tests/export/picture.py reports/example.png

@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from evolution_lab import __version__
-from evolution_lab.cli import deciding, first_hour, landing, learning, looking, measuring, recording
+from evolution_lab.cli import (
+    deciding,
+    first_hour,
+    landing,
+    learning,
+    looking,
+    measuring,
+    recording,
+    testing,
+)
 from evolution_lab.cli.to_come import add_commands_to_come
 from evolution_lab.errors import EvolutionLabError
 
@@ -47,6 +56,7 @@ recording.add_commands(app)
 looking.add_commands(app)
 learning.add_commands(app)
 deciding.add_commands(app)
+testing.add_commands(app)
 measuring.add_commands(app)
 add_commands_to_come(app)
 

@@ -38,10 +38,6 @@ GROUPS: Final = {
             "export",
         ),
     ),
-    "test": (
-        "Golden tests from recorded traffic.",
-        ("generate", "generate-all", "run", "check", "update", "scan", "init-runner"),
-    ),
 }
 _ANY: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 

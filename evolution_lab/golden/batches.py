@@ -57,8 +57,9 @@ class WrittenSuite(ResultMixin):
         ]
 
 
-def summary(suite: GoldenSuite, output: Path | None, power: float | None = None) -> WrittenSuite:
+def summary(suite: GoldenSuite, output: Path | None) -> WrittenSuite:
     """Return what became of one operation's traffic."""
+    noticed, tried = suite.power.values if suite.power else (0, 0)
     return WrittenSuite(
         operation=suite.operation,
         output="" if output is None else os.fspath(output),
@@ -66,7 +67,7 @@ def summary(suite: GoldenSuite, output: Path | None, power: float | None = None)
         snapshots=suite.snapshots,
         relaxed=sum(len(case.relaxations) for case in suite.cases),
         quarantined=len(suite.quarantined),
-        power=power,
+        power=noticed / tried if tried else None,
     )
 
 

@@ -61,7 +61,8 @@ _LOAD_HTTP: Final = '''
 
 def load_runner() -> tuple[Any, Any, Any]:
     """Return what calls the service."""
-        def runner(sent: Any, metadata: Any) -> Any:
+
+    def runner(sent: Any, metadata: Any) -> Any:
         return run_http(sent, metadata, BASE_URL, KEPT_HEADERS)
 
     return runner, None, None

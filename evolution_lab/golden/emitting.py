@@ -8,10 +8,10 @@ import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from evolution_lab import __version__
 from evolution_lab.errors import InputError
 from evolution_lab.golden.emit_python import python_suite
 from evolution_lab.golden.emit_typescript import typescript_suite
@@ -194,7 +194,7 @@ def emit(
         code=code,
         data=_data_text(data) if data else None,
         side=SideFile(
-            generator=f"evolution-lab {__version__}",
+            generator=f"evolution-lab {version('evolution-lab')}",
             digest=suite.digest,
             settings=settings,
             suite=suite,

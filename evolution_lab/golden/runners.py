@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from evolution_lab.errors import InputError, UnknownNameError
+from evolution_lab.errors import InputError, MissingExtraError, UnknownNameError
 from evolution_lab.golden.http_snapshots import RESPONSE_HEADERS
 
 
@@ -106,7 +106,10 @@ def http_runner(
         evolution_lab.errors.InputError: ...must be of this machine, or allowed by --allow-target...
     """
     check_target(base_url, allow_targets)
-    from evolution_lab.golden.standalone import http_runner as http
+    try:
+        http = importlib.import_module("evolution_lab.golden.standalone.http_runner")
+    except ImportError as error:
+        raise MissingExtraError("demo", "runners over HTTP") from error
 
     def run(sent: Any, metadata: Mapping[str, Any]) -> Any:
         merged = {**sent, "headers": {**(sent.get("headers") or {}), **(headers or {})}}
@@ -134,3 +137,35 @@ def check_target(base_url: str, allow_targets: Sequence[str] = ()) -> None:
             f"base-url == {base_url!r}: {host} must be of this machine, or allowed by "
             f"--allow-target {host}: recorded calls may write there."
         )
+
+
+def suite_import(runner_import: str, output: Path, framework: str) -> str:
+    """Return a ``--runner-import`` as the suite writes it.
+
+    A path is taken from the current directory and written relative to the suite; ``.py`` is implied
+    for pytest, TypeScript keeps the ending that is given. A dotted name stays as it is for pytest;
+    a bare package name stays as it is for TypeScript.
+
+    Examples:
+        >>> suite_import("./tests/run-operation", Path("tests/a.golden.test.ts"), "vitest")
+        './run-operation'
+        >>> suite_import("tests/run-operation", Path("tests/deep/test_a.py"), "pytest")
+        '../run-operation.py'
+        >>> suite_import("shop.testing.runner", Path("tests/test_a.py"), "pytest")
+        'shop.testing.runner'
+    """
+    is_path = "/" in runner_import or "\\" in runner_import or runner_import.startswith(".")
+    if framework == "pytest":
+        is_path = is_path or runner_import.endswith(".py") or "-" in runner_import
+        if not is_path:
+            if not all(part.isidentifier() for part in runner_import.split(".")):
+                raise InputError(
+                    f"runner-import == {runner_import!r}, must be a path or a dotted name."
+                )
+            return runner_import
+    elif not is_path or runner_import.startswith(("@", "#", "~")):
+        return runner_import
+    relative = Path(os.path.relpath(runner_import, output.parent)).as_posix()
+    if framework == "pytest":
+        return relative if relative.endswith(".py") else f"{relative}.py"
+    return relative if relative.startswith(".") else f"./{relative}"

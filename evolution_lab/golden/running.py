@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from evolution_lab.errors import InputError
+from evolution_lab.errors import InputError, PathNotFoundError
 from evolution_lab.golden.emitting import plain_case
 from evolution_lab.golden.runners import GoldenRunner, LoadedRunner, check_target
 from evolution_lab.golden.side_files import read_side_file
@@ -121,6 +121,31 @@ def _reason(result: CaseResult) -> str:
     return f"{result.verdict} at {', '.join(places)}"
 
 
+def find_suites(paths: Iterable[Path]) -> list[Path]:
+    """Return the suites among files and folders: what has a side file; sorted, each once.
+
+    Raises:
+        PathNotFoundError: A path is not there.
+        InputError: There is no suite.
+    """
+    found: set[Path] = set()
+    paths = list(paths)
+    for path in paths:
+        if not path.exists():
+            raise PathNotFoundError(path)
+        if path.is_file():
+            found.add(path)
+            continue
+        for side in path.rglob("*.meta.json"):
+            if "node_modules" not in side.parts:
+                stem = side.name.removesuffix(".meta.json")
+                names = (f"{stem}.py", f"{stem}.test.ts", f"{stem}.spec.ts", f"{stem}.ts")
+                found.update(p for p in map(side.with_name, names) if p.exists())
+    if not found:
+        raise InputError(f"{', '.join(map(str, paths))}: no suite with its .meta.json is there.")
+    return sorted(found)
+
+
 def run_written(
     outputs: Sequence[Path],
     *,
@@ -185,7 +210,15 @@ def _start(output: Path, framework: str, variables: Mapping[str, str], seconds: 
     folder, name = output.resolve().parent, output.name
     npx = shutil.which("npx") or "npx"
     command = {
-        "pytest": [sys.executable, "-m", "pytest", "-q", "--tb=line", name],
+        "pytest": [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "--tb=line",
+            "--import-mode=importlib",
+            name,
+        ],
         "vitest": [npx, "--no-install", "vitest", "run", "--root", ".", f"./{name}"],
         "jest": [npx, "--no-install", "jest", "--rootDir", ".", "--runTestsByPath", name],
     }[framework]

@@ -73,9 +73,7 @@ def accept(
     )
     suite = replace(side.suite, cases=tuple(cases))
     log = (*side.accepted, accepted)
-    emit(
-        suite, output, side.settings, verified=side.verified, accepted=log
-    ).write(output)
+    emit(suite, output, side.settings, verified=side.verified, accepted=log).write(output)
     return accepted
 
 

@@ -33,6 +33,12 @@ READY = {
     "suggestions approve",
     "suggestions reject",
     "report",
+    "test check",
+    "test generate",
+    "test generate-all",
+    "test init-runner",
+    "test run",
+    "test update",
 }
 
 

@@ -173,7 +173,9 @@ def pairs():
         made.append(({"case": str(number), "sent": drawn(chance, 2)}, tree, answer))
     for place, (tree, answer) in enumerate(LINKED):
         made.append(({"case": f"l{place}", "sent": {"plan": "pro"}}, tree, answer))
-    for place, value in enumerate([*HOSTILE, *NUMBERS, "x" * 9_000, list(range(999)), deep(32), {k: k for k in HOSTILE}]):
+    for place, value in enumerate(
+        [*HOSTILE, *NUMBERS, "x" * 9_000, list(range(999)), deep(32), {k: k for k in HOSTILE}]
+    ):
         made.append(({"case": f"h{place}", "sent": value}, m.literal({"v": value}), {"v": value}))
     return made
 

@@ -3,3 +3,5 @@
 The files are plain source: emitters print them below the cases, ``running`` imports the Python ones,
 and ``--import`` lets a suite import them instead. They need nothing of this package.
 """
+
+__all__: list[str] = []
