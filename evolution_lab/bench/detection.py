@@ -11,6 +11,7 @@ from evolution_lab.bench.null_table import null_lab, null_table
 from evolution_lab.bench.planted_effects import planted_effects
 from evolution_lab.bench.recordings import labelled_recording, one_answer
 from evolution_lab.bench.targets import BenchReport
+from evolution_lab.bench.workflows import workflow_discovery
 from evolution_lab.errors import UnknownNameError
 
 Progress = Callable[[int, int], None]
@@ -22,6 +23,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "planted": planted_effects,
     "answer": one_answer,
     "confidence": calibration,
+    "workflows": workflow_discovery,
 }
 """Sections that need no recording; each takes ``quick`` by name."""
 ON_RECORDINGS: Final[Mapping[str, Callable[[Path], BenchReport]]] = {

@@ -33,7 +33,7 @@ from evolution_lab.records import DetectionResult, OperationRef
 from evolution_lab.schemas import EDGES, EVIDENCE, OPERATIONS, SEQUENCES, empty
 
 WINDOWS_WORTH_LOOKING_AT: Final = 30
-"""A recording of fewer windows says little: 20 make a baseline."""
+"""A recording of fewer windows says little: a dozen make a baseline."""
 _DEPTHS: Final = {"op_id": pl.Int64(), "depth": pl.Int32()}
 
 

@@ -20,6 +20,7 @@ neighbouring steps call each other: that is one service's implementation, not a 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import math
@@ -31,6 +32,8 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy import sparse
+from scipy.stats import hypergeom
 
 from evolution_lab.records import OperationRef, Workflow
 from evolution_lab.schemas import EDGES, SEQUENCES, check
@@ -40,7 +43,7 @@ Chain = tuple[int, ...]
 LEVEL: Final = 0.05
 LONGEST: Final = 6
 SMALLEST_SUPPORT: Final = 5
-SMALLEST_SHARE: Final = 0.01
+SMALLEST_SHARE: Final = 0.005
 MOST_SHOWN: Final = 50
 """Workflows returned of each basis, the strongest: nobody reads more."""
 _MOST_CANDIDATES: Final = 500
@@ -125,9 +128,11 @@ def find_workflows(
             strongest = sorted(
                 chains, key=lambda item: (item[1].p_value, -item[1].support, item[0])
             )
+            shown = strongest[:MOST_SHOWN]
+            labels = chain_labels(own, [chain for chain, _ in shown])
             found += [
-                _workflow(own, chain, numbers, names, basis)
-                for chain, numbers in strongest[:MOST_SHOWN]
+                _workflow(own, chain, numbers, names, basis, label)
+                for (chain, numbers), label in zip(shown, labels, strict=True)
             ]
     return tuple(sorted(found, key=lambda w: (w.p_value, -w.support, w.id)))
 
@@ -169,9 +174,11 @@ def _significant(
 ) -> list[tuple[Chain, _Numbers]]:
     smallest = max(SMALLEST_SUPPORT, math.ceil(SMALLEST_SHARE * len(sequences)))
     lengths = np.bincount(sequences.which, minlength=len(sequences)).astype(np.float64)
-    table = np.zeros((len(sequences), alphabet))
-    np.add.at(table, (sequences.which, sequences.codes), 1.0)
-    shares = table.sum(axis=0) / table.sum()
+    table = sparse.coo_array(
+        (np.ones(len(sequences.codes)), (sequences.which, sequences.codes)),
+        shape=(len(sequences), alphabet),
+    ).tocsc()
+    shares = np.asarray(table.sum(axis=0)).ravel() / len(sequences.codes)
     kept: list[tuple[Chain, _Numbers]] = []
     support = _supports(sequences, min_length - 1)
     for n in range(min_length, LONGEST + 1):
@@ -183,10 +190,12 @@ def _significant(
         for chain, seen in frequent[:_MOST_CANDIDATES]:
             if any(pair in calls for pair in itertools.pairwise(chain)):
                 continue
-            within = _expected_within(chain, table, lengths)
             overall = np.maximum(lengths - n + 1, 0.0) * math.prod(shares[list(chain)])
-            expected = max(float(np.minimum(e, 1.0).sum()) for e in (within, overall))
-            expected = max(expected, _expected_by_extension(chain, shorter, shares))
+            expected = max(
+                _expected_within(chain, table, lengths),
+                float(np.minimum(overall, 1.0).sum()),
+                _expected_by_extension(chain, shorter, shares),
+            )
             p_value = min(_chernoff(seen, expected) * float(alphabet) ** n, 1.0)
             if p_value <= LEVEL:
                 kept.append((chain, _Numbers(seen, expected, p_value)))
@@ -217,13 +226,25 @@ def _supports(sequences: _Sequences, n: int) -> Counter[Chain]:
 
 
 def _expected_within(
-    chain: Chain, table: npt.NDArray[np.float64], lengths: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Return each sequence's expected number of occurrences when its own calls are shuffled."""
+    chain: Chain, table: sparse.csc_array, lengths: npt.NDArray[np.float64]
+) -> float:
+    """Return the support expected when the calls of each sequence are shuffled.
+
+    Only sequences that have all steps count; few have, so their counts are kept sparse.
+    """
     n = len(chain)
-    ways = np.prod(table[:, list(chain)], axis=1)
-    orders = np.prod([np.maximum(lengths - i, 1.0) for i in range(n)], axis=0)
-    return np.where(lengths >= n, (lengths - n + 1) * ways / orders, 0.0)
+    columns = [slice(table.indptr[code], table.indptr[code + 1]) for code in chain]
+    rows = functools.reduce(
+        lambda left, right: np.intersect1d(left, right, assume_unique=True),
+        (table.indices[column] for column in columns),
+    )
+    ways = np.ones(len(rows))
+    for column in columns:
+        ways *= table.data[column][np.searchsorted(table.indices[column], rows)]
+    length = lengths[rows]
+    orders = np.prod([np.maximum(length - i, 1.0) for i in range(n)], axis=0)
+    expected = np.where(length >= n, (length - n + 1) * ways / orders, 0.0)
+    return float(np.minimum(expected, 1.0).sum())
 
 
 def _expected_by_extension(
@@ -254,6 +275,30 @@ def _chernoff(seen: int, expected: float) -> float:
     return math.exp(max(seen - mean - seen * math.log(seen / mean), -690.0))
 
 
+def chain_labels(sequences: _Sequences, chains: Sequence[Chain]) -> list[Literal["chain", "path"]]:
+    """Say of each chain whether it is more than its pairwise links.
+
+    If only the present call decides the next one (a Markov chain of order 1), then among the ``N(b)``
+    calls of ``b`` those that came by ``… a`` and those that go on to ``c`` are independent: how many
+    do both is hypergeometric, whatever the links' own probabilities are. A chain is a ``chain`` where
+    some step follows the steps before it more often than that (Holm's method would gain little over
+    Bonferroni here: over all steps of all chains); it is a ``path`` otherwise.
+    """
+    tests = max(sum(len(chain) - 2 for chain in chains), 1)
+    counts = np.bincount(sequences.codes) if len(sequences.codes) else np.zeros(1, np.int64)
+    labels: list[Literal["chain", "path"]] = []
+    for chain in chains:
+        smallest = 1.0
+        came = len(sequences.runs_of(chain[:2]))
+        for k in range(2, len(chain)):
+            both = len(sequences.runs_of(chain[: k + 1]))
+            on = len(sequences.runs_of(chain[k - 1 : k + 1]))
+            p_value = hypergeom.sf(both - 1, int(counts[chain[k - 1]]), came, on)
+            smallest, came = min(smallest, float(p_value)), both
+        labels.append("chain" if smallest * tests <= LEVEL else "path")
+    return labels
+
+
 def _maximal(found: Sequence[tuple[Chain, _Numbers]]) -> list[tuple[Chain, _Numbers]]:
     """Leave out chains that a longer one with nearly the same support holds."""
     return [
@@ -279,6 +324,7 @@ def _workflow(
     numbers: _Numbers,
     names: Sequence[OperationRef],
     basis: Literal["trace", "session"],
+    label: Literal["chain", "path"],
 ) -> Workflow:
     """Describe a chain by the runs of it: gaps, failures, duration, tenants."""
     n = len(chain)
@@ -301,6 +347,7 @@ def _workflow(
         expected=numbers.expected,
         lift=numbers.support / max(numbers.expected, 1e-9),
         p_value=numbers.p_value,
+        label=label,
         median_gap_ns=int(np.median(gaps)),
         error_rate=float((known > 0).any(axis=0).mean()) if known.shape[1] else None,
         duration_p50_ns=int(np.median(spans)),
