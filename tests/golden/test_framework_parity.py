@@ -234,9 +234,23 @@ def test_the_same_verdict_in_all_three_and_in_the_comparison(
     jest = written(js_folder, suite, "jest")
     notes = js_folder / "pytest.jsonl"
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no", str(python)],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--tb=no",
+            "--assert=plain",
+            str(python),
+        ],
         cwd=js_folder,
-        env={**os.environ, "EVOLUTION_LAB_GOLDEN_RESULTS": str(notes)},
+        env={
+            **os.environ,
+            "EVOLUTION_LAB_GOLDEN_RESULTS": str(notes),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
         capture_output=True,
         check=False,
     )

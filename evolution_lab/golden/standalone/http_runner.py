@@ -14,6 +14,7 @@ from evolution_lab.golden.standalone.golden_runtime import CouldNotRunError
 
 # -- runner
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
+TLS = httpx.create_ssl_context(trust_env=False)
 
 
 def run_http(sent: Any, metadata: Any, base_url: str, kept_headers: Any) -> Any:
@@ -37,6 +38,7 @@ def run_http(sent: Any, metadata: Any, base_url: str, kept_headers: Any) -> Any:
             headers=headers,
             content=content,
             trust_env=False,
+            verify=TLS,
         )
     except httpx.TimeoutException as error:
         raise TimeoutError from error
