@@ -263,7 +263,7 @@ def test_the_same_verdict_in_all_three_and_in_the_comparison(
 
 
 def test_emitted_suites_are_clean_for_ruff_and_tsc(pairs, js_folder, run_js, suite_of):
-    suite = suite_of([(sent, tree) for sent, tree, _ in pairs])
+    suite = suite_of([(sent, tree) for sent, tree, _ in [*pairs[::5], *pairs[1_000:]]])
     (js_folder / "run-operation.ts").write_text(TYPESCRIPT_RUNNER)
     written(js_folder, suite, "vitest")
     written(js_folder, suite, "jest")
