@@ -30,6 +30,14 @@ from evolution_lab.export import (
 from evolution_lab.export.envelopes import envelope_name
 from evolution_lab.intents import Detector, IntentDetector, Surroundings, store_snapshots
 from evolution_lab.intents.confidence import ConfidenceMap
+from evolution_lab.intents.deploys import (
+    Deployment,
+    DeployVerdicts,
+    implied_deployments,
+    judge_deployments,
+    read_deployments,
+    store_deployment,
+)
 from evolution_lab.intents.labels import (
     NOT_REAL,
     SignalLabel,
@@ -394,6 +402,30 @@ class Lab:
     def labels(self) -> tuple[SignalLabel, ...]:
         """Return what people said of signals, the newest label of each."""
         return read_labels(self.data)
+
+    def add_deployment(
+        self, *, version: str, at: datetime, service: str | None = None
+    ) -> Deployment:
+        """Tell of a deployment; versions in telemetry imply theirs.
+
+        Raises:
+            TimeZoneRequiredError: ``at`` carries no zone.
+        """
+        return store_deployment(self.data, service=service, version=version, at=at)
+
+    def deploys(self, *, every: str | timedelta | None = None) -> DeployVerdicts:
+        """Return all deployments, told and implied, with what can be said of each at any time.
+
+        Raises:
+            EmptyLakeError: Nothing has been landed.
+        """
+        samples = operation_samples(self._landed(None, None), exclude=self.config.exclude)
+        told = read_deployments(self.data)
+        named = {(d.service, d.version) for d in told}
+        implied = [d for d in implied_deployments(samples) if (d.service, d.version) not in named]
+        return judge_deployments(
+            samples, [*told, *implied], window=self._window(every), alpha=self.config.alpha
+        )
 
     def calibrate(self) -> ConfidenceMap:
         """Refit confidence on the labels of this lab.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from evolution_lab.bench.confidence import calibration
+from evolution_lab.bench.deploys import deploy_attribution
 from evolution_lab.bench.null_table import null_lab, null_table
 from evolution_lab.bench.planted_effects import planted_effects
 from evolution_lab.bench.recordings import labelled_recording, one_answer
@@ -24,6 +25,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "answer": one_answer,
     "confidence": calibration,
     "workflows": workflow_discovery,
+    "deploys": deploy_attribution,
 }
 """Sections that need no recording; each takes ``quick`` by name."""
 ON_RECORDINGS: Final[Mapping[str, Callable[[Path], BenchReport]]] = {

@@ -1,14 +1,22 @@
-"""Learning from people: ``signals list|label`` and ``calibrate``."""
+"""Learning from people: ``signals list|label``, ``deploys add|list`` and ``calibrate``."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from evolution_lab.cli.options import DEFAULT_DATA, Config, Data, Json, Reviewer
-from evolution_lab.cli.output import print_json, print_table, print_text, progress_bar, tell
+from evolution_lab.cli.options import DEFAULT_DATA, Config, Data, Every, Json, Reviewer
+from evolution_lab.cli.output import (
+    print_json,
+    print_table,
+    print_text,
+    progress_bar,
+    tell,
+    utc,
+)
 from evolution_lab.errors import ConfigError, did_you_mean
 
 TRUTHS = {"true": True, "false": False}
@@ -20,6 +28,10 @@ def add_commands(app: typer.Typer) -> None:
     group.command("list")(list_signals)
     group.command("label")(label)
     app.add_typer(group, name="signals")
+    deploys = typer.Typer(help="Tell of deployments, and see which did harm.", no_args_is_help=True)
+    deploys.command("add")(add_deployment)
+    deploys.command("list")(list_deployments)
+    app.add_typer(deploys, name="deploys")
     app.command()(calibrate)
 
 
@@ -98,6 +110,69 @@ def label(
         return
     print_text(f"Signal {said.signal_id[:8]} is labelled {truth}.")
     tell(f"Learn from labels: evolution-lab calibrate --data {data}")
+
+
+def add_deployment(
+    at: Annotated[datetime, typer.Option("--at", metavar="TIME", help="When it went live, UTC.")],
+    version: Annotated[str, typer.Option("--version", metavar="V", help="What went live.")],
+    service: Annotated[
+        str | None, typer.Option("--service", metavar="S", help="Of which service.")
+    ] = None,
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Tell of a deployment; versions in telemetry imply theirs.
+
+    Example: evolution-lab deploys add --at 2026-11-23T04:21 --service shop --version 2.5.0
+    """
+    from evolution_lab.lab import Lab
+    from evolution_lab.records import to_python
+
+    when = utc(at)
+    assert when is not None
+    told = Lab(data, config=config).add_deployment(service=service, version=version, at=when)
+    if as_json:
+        print_json(to_python(told))
+        return
+    print_text(
+        f"{told.service or 'A service'} {told.version} went live at {told.at:%Y-%m-%d %H:%M} UTC."
+    )
+
+
+def list_deployments(
+    data: Data = DEFAULT_DATA, every: Every = None, config: Config = None, as_json: Json = False
+) -> None:
+    """List deployments, told and implied, with what can be said of each.
+
+    Example: evolution-lab deploys list
+    """
+    from evolution_lab.display import format_quantity, format_value
+    from evolution_lab.lab import Lab
+
+    found = Lab(data, config=config).deploys(every=every)
+    if as_json:
+        print_json(found.to_dicts())
+        return
+    if not found.verdicts:
+        print_text(
+            "No deployment is known: telemetry names one version a service, nobody told of one."
+        )
+        return
+    rows = [
+        [
+            f"{v.deployment.at:%m-%d %H:%M}",
+            format_value(v.deployment.service),
+            v.deployment.version,
+            v.verdict,
+            format_value(v.metric),
+            f"{format_quantity(v.before, 'fraction')} → {format_quantity(v.after, 'fraction')}",
+            format_value(v.calls),
+        ]
+        for v in found.verdicts
+    ]
+    columns = ["at (UTC)", "service", "version", "verdict", "by", "failed or slow", "calls"]
+    print_table("Deployments", columns, rows)
 
 
 def calibrate(

@@ -20,7 +20,6 @@ COMMANDS: Final = {
 }
 GROUPS: Final = {
     "lake": ("Look after the lake.", ("batches", "forget", "compact", "retain", "erase", "verify")),
-    "deploys": ("Tell of deployments.", ("add",)),
     "experiment": (
         "Roll a spec change out.",
         (

@@ -19,6 +19,8 @@ READY = {
     "bench detection",
     "bench golden",
     "calibrate",
+    "deploys add",
+    "deploys list",
     "signals label",
     "signals list",
     "record",
