@@ -38,6 +38,7 @@ from evolution_lab.intents.deploys import (
     read_deployments,
     store_deployment,
 )
+from evolution_lab.intents.evaluation import Evaluation, Label, evaluate, read_event_labels
 from evolution_lab.intents.labels import (
     NOT_REAL,
     SignalLabel,
@@ -46,6 +47,7 @@ from evolution_lab.intents.labels import (
     read_labels,
     store_label,
 )
+from evolution_lab.intents.plugins import DetectorFunction
 from evolution_lab.records import DetectionResult, SpecSuggestion, SuggestionStatus
 from evolution_lab.schemas import EDGES, SAMPLES, empty
 from evolution_lab.suggestions import Analysis, SpecAnalyzer, SpecGenerator
@@ -247,7 +249,7 @@ class Lab:
         as_of: datetime | None = None,
         windows: str | Path | pl.DataFrame | None = None,
         mapping: Iterable[str] | Mapping[str, str] = (),
-        detectors: Sequence[Detector] | None = None,
+        detectors: Sequence[Detector | DetectorFunction] | None = None,
     ) -> DetectionResult:
         """Find what changed beyond chance, and keep what was said in ``intent_snapshots``.
 
@@ -258,7 +260,7 @@ class Lab:
             as_of: Close windows as of this moment; the newest sample without it.
             windows: Ready windows (a file or a ``WINDOWS`` frame) instead of the lake.
             mapping: How the columns of a windows file are called.
-            detectors: Other detectors than the package's own.
+            detectors: Functions of a view, rather than the package's own detectors.
 
         Raises:
             EmptyLakeError: Nothing has been landed, and no windows were given.
@@ -402,6 +404,25 @@ class Lab:
     def labels(self) -> tuple[SignalLabel, ...]:
         """Return what people said of signals, the newest label of each."""
         return read_labels(self.data)
+
+    def evaluate(
+        self, labels: str | Path | Iterable[Label], *, every: str | timedelta | None = None
+    ) -> Evaluation:
+        """Hold detection against labels: recall, precision, delay, alarms where nothing was wrong.
+
+        Args:
+            labels: A CSV with ``start``, ``end`` and perhaps ``operation``, a ``faults.json``, a
+                folder with either, or labels.
+            every: Window length.
+
+        Raises:
+            InputError: A label cannot be read.
+            EmptyLakeError: Nothing has been landed.
+        """
+        known = (
+            read_event_labels(Path(labels)) if isinstance(labels, (str, Path)) else tuple(labels)
+        )
+        return evaluate(self.detect(every=every), known, self.windows(every=every))
 
     def add_deployment(
         self, *, version: str, at: datetime, service: str | None = None

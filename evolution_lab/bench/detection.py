@@ -10,7 +10,7 @@ from evolution_lab.bench.confidence import calibration
 from evolution_lab.bench.deploys import deploy_attribution
 from evolution_lab.bench.null_table import null_lab, null_table
 from evolution_lab.bench.planted_effects import planted_effects
-from evolution_lab.bench.recordings import labelled_recording, one_answer
+from evolution_lab.bench.recordings import judge_dataset, one_answer
 from evolution_lab.bench.targets import BenchReport
 from evolution_lab.bench.workflows import workflow_discovery
 from evolution_lab.errors import UnknownNameError
@@ -29,7 +29,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
 }
 """Sections that need no recording; each takes ``quick`` by name."""
 ON_RECORDINGS: Final[Mapping[str, Callable[[Path], BenchReport]]] = {
-    "recording": labelled_recording,
+    "recording": judge_dataset,
 }
 """Sections that judge the folder given as ``--dataset``."""
 

@@ -25,6 +25,7 @@ from evolution_lab.intents.latency_regression import (
     LatencyRegressionDetector,
 )
 from evolution_lab.intents.latency_values import LatencyValuesDetector
+from evolution_lab.intents.plugins import DetectorFunction, as_detector, with_registered
 from evolution_lab.intents.thin_traffic import insufficient_evidence
 from evolution_lab.intents.throughput_drop import ThroughputDropDetector
 from evolution_lab.intents.view import DetectionView, detection_view
@@ -67,7 +68,8 @@ class IntentDetector:
 
     Attributes:
         config: The settings; budgets and boundaries are used.
-        detectors: What produces evidence; the package's own unless given.
+        detectors: What produces evidence: functions of a view; the package's own, and those that
+            installed packages register, unless given.
         confidence: From evidence to the probability that it is true.
 
     Examples:
@@ -77,7 +79,7 @@ class IntentDetector:
     """
 
     config: EvolutionConfig = field(default_factory=EvolutionConfig)
-    detectors: Sequence[Detector] | None = None
+    detectors: Sequence[Detector | DetectorFunction] | None = None
     confidence: ConfidenceMap = field(default_factory=bundled_map)
 
     def detect(
@@ -156,7 +158,9 @@ class IntentDetector:
         frames = [empty(EVIDENCE)]
         names: list[str] = []
         for detector in (
-            self.detectors if self.detectors is not None else self.default_detectors(view)
+            [as_detector(given) for given in self.detectors]
+            if self.detectors is not None
+            else with_registered(self.default_detectors(view))
         ):
             if detector.name in names:
                 raise FrameContractError(f"two detectors are called {detector.name!r}.")
