@@ -1,0 +1,152 @@
+"""What a lab proposes: suggestions, decisions, the report."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import timedelta
+from pathlib import Path
+
+from evolution_lab import __version__
+from evolution_lab.approval import (
+    DuckDBSpecSuggestionRepository,
+    SpecSuggestionOrchestrator,
+    Submissions,
+)
+from evolution_lab.config import format_timedelta
+from evolution_lab.errors import InputError, UnknownNameError
+from evolution_lab.export import (
+    FileSystemSuggestionWriter,
+    Provenance,
+    ReportFiles,
+    write_report,
+)
+from evolution_lab.export.envelopes import envelope_name
+from evolution_lab.intents.labels import (
+    NOT_REAL,
+)
+from evolution_lab.lab.finding import LabFindings
+from evolution_lab.records import SpecSuggestion, SuggestionStatus
+from evolution_lab.suggestions import SpecGenerator
+from evolution_lab.telemetry.state import STATE_FILE
+
+
+class LabDecisions(LabFindings):
+    """What a lab proposes and people decide; see ``Lab``."""
+
+    def suggest(
+        self, *, every: str | timedelta | None = None, output: str | Path | None = None
+    ) -> Submissions:
+        """Turn what detection says into suggestions and submit them; nothing is said twice."""
+        generated = SpecGenerator(self.config).generate(
+            self.detect(every=every), windows=self.windows(every=every), specs=self.specs()
+        )
+        return self._orchestrator(output).submit_all(generated)
+
+    def suggestions(self, status: SuggestionStatus | None = None) -> tuple[SpecSuggestion, ...]:
+        """Return the suggestions of a status (all without)."""
+        if not (self.data / STATE_FILE).exists():
+            return ()
+        return self._orchestrator().list(status)
+
+    def suggestion(self, suggestion_id: str) -> SpecSuggestion:
+        """Return one suggestion by its id or an unambiguous beginning of it.
+
+        Raises:
+            UnknownNameError: No suggestion has this id.
+        """
+        return self._orchestrator().get(suggestion_id)
+
+    def approve(
+        self,
+        suggestion_id: str,
+        *,
+        reviewer: str,
+        notes: str | None = None,
+        revision: int | None = None,
+        output: str | Path | None = None,
+    ) -> SpecSuggestion:
+        """Approve a suggestion; its envelope is written to ``reports/generated`` (or ``output``).
+
+        Raises:
+            DecisionError: It cannot be decided: no reviewer, decided before, or a newer revision.
+            UnknownNameError: No suggestion has this id.
+        """
+        return self._orchestrator(output).approve(
+            suggestion_id, reviewer=reviewer, notes=notes, revision=revision
+        )
+
+    def envelope_of(self, suggestion: SpecSuggestion, output: str | Path | None = None) -> Path:
+        """Return where the envelope of an approved suggestion is written."""
+        return self._envelopes(output) / envelope_name(suggestion)
+
+    def reject(
+        self,
+        suggestion_id: str,
+        *,
+        reviewer: str,
+        notes: str,
+        revision: int | None = None,
+        reason: str | None = None,
+    ) -> SpecSuggestion:
+        """Reject a suggestion; the notes say why.
+
+        Args:
+            suggestion_id: The suggestion.
+            reviewer: Who decides.
+            notes: Why, in words.
+            revision: The revision that was seen.
+            reason: ``not-real`` says that what was claimed is not true: the signals behind it are
+                labelled so, and confidence learns from it.
+
+        Raises:
+            DecisionError: It cannot be decided: no reviewer or notes, decided before, or a newer
+                revision.
+            UnknownNameError: No suggestion has this id.
+        """
+        if reason not in {None, NOT_REAL}:
+            raise InputError(f"reason == {reason!r}, must be {NOT_REAL!r} or nothing.")
+        rejected = self._orchestrator().reject(
+            suggestion_id, reviewer=reviewer, notes=notes, revision=revision
+        )
+        if reason == NOT_REAL:
+            for signal_id in rejected.signal_ids:
+                with contextlib.suppress(UnknownNameError):  # A workflow is no signal.
+                    self.label(signal_id, truth=False, why=notes, labelled_by=reviewer)
+        return rejected
+
+    def report(
+        self,
+        output: str | Path | None = None,
+        *,
+        every: str | timedelta | None = None,
+        command: str | None = None,
+    ) -> ReportFiles:
+        """Write the report: ``suggestions.html``, ``.md`` and ``.json``.
+
+        Args:
+            output: Where to; ``reports`` without it.
+            every: Window length.
+            command: The command that gives the report again; made up from the arguments without it.
+        """
+        window = format_timedelta(self._window(every))
+        return write_report(
+            Path(output) if output is not None else self.reports,
+            detection=self.detect(every=every),
+            windows=self.windows(every=every),
+            suggestions=self.suggestions(),
+            provenance=Provenance(
+                command=command or f"evolution-lab report --data {self.data} --every {window}",
+                data_digest=self.lake.digest(),
+                package_version=__version__,
+            ),
+        )
+
+    def _orchestrator(self, output: str | Path | None = None) -> SpecSuggestionOrchestrator:
+        return SpecSuggestionOrchestrator(
+            DuckDBSpecSuggestionRepository(self.data),
+            writer=FileSystemSuggestionWriter(self._envelopes(output)),
+            config=self.config,
+        )
+
+    def _envelopes(self, output: str | Path | None) -> Path:
+        return Path(output) if output is not None else self.reports / "generated"

@@ -1,0 +1,216 @@
+"""What is in a lab: landing, samples, windows, sequences, edges, and the names of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import polars as pl
+
+from evolution_lab.config import EvolutionConfig, load_config, parse_duration
+from evolution_lab.contracts import BoundSpecs, OpenApiDocument, bind_specs
+from evolution_lab.errors import EmptyLakeError, InputError
+from evolution_lab.schemas import SAMPLES, empty
+from evolution_lab.telemetry import Lake, LandingReport, land
+from evolution_lab.windows import (
+    SpanTree,
+    aggregate,
+    call_edges,
+    operation_samples,
+    operation_sequences,
+    span_tree,
+)
+
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+
+_EMPTY_LAKE: Final = (
+    "there is no telemetry in {data} yet; land some: evolution-lab land PATH… --data {data}"
+)
+
+
+class LabFrames:
+    """The frames of a lab directory; see ``Lab``."""
+
+    def __init__(
+        self,
+        data: str | Path = "data",
+        *,
+        config: str | Path | EvolutionConfig | None = None,
+        reports: str | Path = "reports",
+        **settings: Any,
+    ) -> None:
+        self.data = Path(data)
+        self.reports = Path(reports)
+        if isinstance(config, EvolutionConfig):
+            if settings:
+                raise InputError("pass either ready settings or single ones, not both.")
+            self.config = config
+        else:
+            path = Path(config) if config is not None else None
+            self.config = load_config(path=path, data_dir=self.data, **settings)
+        self.lake = Lake(self.data)
+        self._kept: dict[tuple[object, ...], Any] = {}
+
+    def __repr__(self) -> str:
+        return f"Lab({str(self.data)!r})"
+
+    def land(
+        self,
+        *sources: object,
+        format: str = "auto",  # noqa: A002 (the command line's name for it)
+        mapping: Iterable[str] | Mapping[str, str] = (),
+        tz: str | None = None,
+        service: str | None = None,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> LandingReport:
+        """Land telemetry: files, folders, or polars, pandas, Arrow and DuckDB tables.
+
+        Args:
+            *sources: Paths or tables.
+            format: A reader's name, or ``auto``.
+            mapping: For tables, ``ROLE=COLUMN[:UNIT]`` each.
+            tz: Zone of timestamps that carry none.
+            service: Service of rows that name none.
+            dry_run: Read and check, write nothing.
+            progress: Called with (done, total) sources.
+
+        Raises:
+            InputError: A source, format or mapping cannot be used; the message says which.
+            LakeError: The lab directory cannot be written.
+        """
+        report = land(
+            self.lake,
+            sources,
+            config=self.config,
+            format=format,
+            mapping=mapping,
+            tz=tz,
+            service=service,
+            dry_run=dry_run,
+            progress=progress,
+        )
+        self._kept.clear()
+        return report
+
+    def samples(
+        self, *, since: datetime | None = None, until: datetime | None = None
+    ) -> pl.LazyFrame:
+        """Return landed samples (``schemas.SAMPLES``), times in UTC."""
+        return self.lake.samples(since=since, until=until)
+
+    def windows(
+        self,
+        *,
+        every: str | timedelta | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        as_of: datetime | None = None,
+        operation: str | None = None,
+        latency_bins: bool = False,
+    ) -> pl.DataFrame:
+        """Return windows (``schemas.WINDOWS``) of the landed samples.
+
+        Args:
+            every: Window length; the setting ``window`` without it.
+            since: Samples from here on, UTC.
+            until: Samples before this, UTC.
+            as_of: Close windows as of this moment; the newest sample without it.
+            operation: Only this one: its key in telemetry, or its name in a document of ``specs``.
+            latency_bins: Add latency histograms.
+
+        Raises:
+            EmptyLakeError: Nothing has been landed.
+            UnknownNameError: Neither telemetry nor a document has the operation.
+            ConfigError: The length does not divide a day.
+        """
+        window = self._window(every)
+        frame = self._once(
+            ("windows", window, since, until, as_of, latency_bins),
+            lambda: aggregate(
+                self._landed(since, until),
+                window=window,
+                as_of=as_of,
+                allowed_lateness=self.config.allowed_lateness,
+                latency_bins=latency_bins,
+                exclude=self.config.exclude,
+            ),
+        )
+        if operation is None:
+            return frame
+        return frame.filter(
+            pl.any_horizontal(
+                pl.col("service").eq_missing(pl.lit(service)) & (pl.col("operation_key") == key)
+                for service, key in self.specs().keys_of(operation)
+            )
+        )
+
+    def specs(self) -> BoundSpecs:
+        """Return the OpenAPI documents of the setting ``specs``, bound to the operations seen.
+
+        Its frame lists every operation under both names, unmatched ones included.
+
+        Raises:
+            PathNotFoundError: A document does not exist.
+            InvalidDocumentError: One is no OpenAPI 3 document.
+        """
+        return self._once(("specs",), self._bind_specs)
+
+    def sequences(
+        self, *, since: datetime | None = None, until: datetime | None = None
+    ) -> pl.DataFrame:
+        """Return operation sequences per trace and per actor session (``schemas.SEQUENCES``)."""
+        return self._once(
+            ("sequences", since, until),
+            lambda: operation_sequences(
+                self._spans(since, until), session_gap=self.config.session_gap
+            ),
+        )
+
+    def edges(
+        self, *, since: datetime | None = None, until: datetime | None = None
+    ) -> pl.DataFrame:
+        """Return who calls whom (``schemas.EDGES``)."""
+        return self._once(("edges", since, until), lambda: call_edges(self._spans(since, until)))
+
+    def _bind_specs(self) -> BoundSpecs:
+        documents = []
+        for entry in self.config.specs:
+            service, _, file = entry.rpartition("=")
+            documents.append((service or None, OpenApiDocument.load(file)))
+        names = ["service", "operation_key"]
+        seen = (
+            operation_samples(self.samples(), exclude=self.config.exclude)
+            .select(names)
+            .unique()
+            .collect()
+            if self.lake.live_files("samples")
+            else empty(SAMPLES).select(names)
+        )
+        return bind_specs(documents, seen.iter_rows())
+
+    def _landed(self, since: datetime | None, until: datetime | None) -> pl.LazyFrame:
+        if not self.lake.live_files("samples"):
+            raise EmptyLakeError(_EMPTY_LAKE.format(data=self.data))
+        return self.samples(since=since, until=until)
+
+    def _spans(self, since: datetime | None, until: datetime | None) -> SpanTree:
+        return self._once(
+            ("spans", since, until),
+            lambda: span_tree(self._landed(since, until), exclude=self.config.exclude),
+        )
+
+    def _window(self, every: str | timedelta | None) -> timedelta:
+        if every is None:
+            return self.config.window
+        return load_config(environment={}, window=parse_duration(every)).window
+
+    def _once(self, key: tuple[object, ...], compute: Callable[[], T]) -> T:
+        """Keep a result until something is landed: notebooks ask for the same thing often."""
+        key = (self.lake.digest(), *key)
+        if key not in self._kept:
+            self._kept[key] = compute()
+        return self._kept[key]  # type: ignore[no-any-return]

@@ -1,0 +1,65 @@
+"""SQL over a lab, in memory: nobody is blocked and nothing can be changed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import duckdb
+import polars as pl
+
+from evolution_lab.errors import InputError
+from evolution_lab.lab.deciding import LabDecisions
+from evolution_lab.telemetry.state import STATE_FILE, open_state
+
+_STATE_TABLES: Final = (
+    "intent_snapshots",
+    "spec_suggestions",
+    "suggestion_decisions",
+    "signal_labels",
+    "deployments",
+)
+
+
+class LabQueries(LabDecisions):
+    """SQL over a lab; see ``Lab``."""
+
+    def sql(self, query: str) -> pl.DataFrame:
+        """Answer SQL over the lab, in memory: nobody is blocked and nothing can be changed.
+
+        Tables: ``samples``, ``operations``, ``windows`` (at the setting's length), and copies of
+        ``intent_snapshots``, ``spec_suggestions`` and ``suggestion_decisions``. Times are UTC.
+
+        Raises:
+            InputError: The query is not valid; DuckDB's words are passed on.
+        """
+        connection = duckdb.connect()
+        connection.execute("SET autoinstall_known_extensions = false; SET TimeZone = 'UTC'")
+        files = [str(path) for path in self.lake.live_files("samples")]
+        if files:
+            listed = ", ".join(f"'{file.replace(chr(39), chr(39) * 2)}'" for file in files)
+            connection.execute(
+                f"CREATE VIEW samples AS SELECT * FROM read_parquet([{listed}], union_by_name=true)"  # noqa: S608 (file names of our own, quoted)
+            )
+            connection.register("operations", self.lake.operations().to_arrow())
+            if re.search(r"\bwindows\b", query, re.IGNORECASE):
+                connection.register("windows", self.windows().to_arrow())
+        for name, table in self._state_tables().items():
+            connection.register(name, table)
+        try:
+            return pl.DataFrame(connection.sql(query).to_arrow_table())
+        except duckdb.Error as error:
+            raise InputError(f"the query cannot be answered: {error}") from None
+        finally:
+            connection.close()
+
+    def _state_tables(self) -> dict[str, Any]:
+        if not (self.data / STATE_FILE).exists():
+            return {}
+        with open_state(self.data) as state:
+            present = {row[0] for row in state.execute("SHOW TABLES").fetchall()}
+            return {
+                name: state.sql(f"SELECT * FROM {name}").to_arrow_table()  # noqa: S608 (fixed names)
+                for name in _STATE_TABLES
+                if name in present
+            }
