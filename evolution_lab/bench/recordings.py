@@ -6,8 +6,6 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +13,9 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from evolution_lab.bench.events import score_events
+from evolution_lab.bench.nab import nab
+from evolution_lab.bench.peers import peers_on
 from evolution_lab.bench.targets import BenchReport, Target, rate_interval
 from evolution_lab.datasets import null_samples
 from evolution_lab.errors import PathNotFoundError
@@ -29,56 +30,8 @@ MAPPING: Final = (
     "span_id=SpanID",
     "parent=ParentID",
 )
-EARLIEST: Final = timedelta(minutes=-1)
-LATEST: Final = timedelta(minutes=5)
-"""An incident finds a fault when it is first detected between these and the fault's injection."""
 SETTLED: Final = timedelta(minutes=7)
 """After the last fault the rest of the recording counts as quiet."""
-
-
-@dataclass(frozen=True)
-class EventScore:
-    """Incidents held against injected faults.
-
-    Attributes:
-        hits: Faults found.
-        faults: Faults injected.
-        false: Incidents near no fault.
-        delays: Seconds from injection to the first detection, one a hit.
-        incidents: Incidents in all.
-    """
-
-    hits: int
-    faults: int
-    false: int
-    delays: tuple[float, ...]
-    incidents: int
-
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of precision and recall over events."""
-        return 2 * self.hits / (self.hits + self.false + self.faults) if self.hits else 0.0
-
-
-def score_events(detected: Sequence[datetime], injected: Sequence[datetime]) -> EventScore:
-    """Hold moments of first detection against moments of injection.
-
-    Examples:
-        >>> from datetime import UTC
-        >>> at = datetime(2025, 3, 4, tzinfo=UTC)
-        >>> score = score_events([at, at + timedelta(hours=1)], [at])
-        >>> score.hits, score.false, round(score.f1, 2)
-        (1, 1, 0.67)
-    """
-    first: dict[datetime, float] = {}
-    false = 0
-    for moment in detected:
-        near = [start for start in injected if EARLIEST <= moment - start <= LATEST]
-        false += not near
-        for start in near:
-            delay = (moment - start).total_seconds()
-            first[start] = min(first.get(start, delay), delay)
-    return EventScore(len(first), len(injected), false, tuple(first.values()), len(detected))
 
 
 def labelled_recording(dataset: Path) -> BenchReport:
@@ -102,6 +55,7 @@ def labelled_recording(dataset: Path) -> BenchReport:
         found = lab.detect()
         quiet_from = injected[-1] + SETTLED
         quiet = _quiet(lab, found, quiet_from)
+        windows = lab.windows()
         roots = (
             lab.samples()
             .join(
@@ -144,7 +98,8 @@ def labelled_recording(dataset: Path) -> BenchReport:
                 what=f"{name}: signals per 1,000 operation-windows from {quiet_from:%H:%M} on "
                 f"({quiet[0]} in {quiet[1]:,}).",
             ),
-        )
+        ),
+        peers=peers_on(windows, root, injected),
     )  # fmt: skip
 
 
@@ -190,6 +145,8 @@ def judge_dataset(dataset: Path) -> BenchReport:
     Raises:
         PathNotFoundError: It has no labels.
     """
+    if (dataset / "labels" / "combined_windows.json").is_file():
+        return nab(dataset)
     if (dataset / "continuous.parquet").is_file():
         return labelled_recording(dataset)
     return labelled_lake(dataset)

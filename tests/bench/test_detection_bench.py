@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from evolution_lab.bench.detection import SECTIONS, bench_detection
+from evolution_lab.bench.events import score_events
 from evolution_lab.bench.null_table import CELLS
 from evolution_lab.bench.planted_effects import Effect, _measure
-from evolution_lab.bench.recordings import score_events
 from evolution_lab.bench.targets import BenchReport, Peer, Target
 from evolution_lab.cli import main
 from evolution_lab.errors import PathNotFoundError, UnknownNameError
