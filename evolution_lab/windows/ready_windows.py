@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+import orjson
 import polars as pl
 
 from evolution_lab.errors import (
@@ -17,6 +18,13 @@ from evolution_lab.errors import (
 )
 from evolution_lab.records import OperationRef
 from evolution_lab.schemas import TIME, WINDOWS, check, polars_schema
+from evolution_lab.windows.cloudwatch import cloudwatch_windows, is_cloudwatch
+from evolution_lab.windows.otlp_metrics import (
+    is_otlp_metrics,
+    metrics_of_protobuf,
+    otlp_metric_windows,
+)
+from evolution_lab.windows.prometheus import is_prometheus, prometheus_windows
 from evolution_lab.windows.window_columns import (
     DURATION_UNITS,
     DURATIONS,
@@ -43,7 +51,9 @@ def read_windows(
     calls or was never measured is not known.
 
     Args:
-        source: A CSV or Parquet file, or a frame.
+        source: A CSV or Parquet file, or a frame; or JSON of Prometheus (``query_range``),
+            CloudWatch (``get-metric-data``) or OTLP metrics, the last one also as protobuf
+            (``.pb``). These need no mapping.
         mapping: ``ROLE=COLUMN[:UNIT]`` items, or a mapping of roles to ``COLUMN[:UNIT]``. Roles are
             the keys of ``window_columns.ROLES``. Durations take ``ns``, ``us``, ``ms`` or ``s``
             (without a unit ns), times in numbers one of the same since the epoch, rates ``fraction``
@@ -80,6 +90,10 @@ def read_windows(
         >>> windows.select("calls", "errors", "p99_ns").rows()
         [(200, 2, 250000000.0), (180, 5, 1500000000.0)]
     """
+    if not isinstance(source, pl.DataFrame):
+        monitored = _monitored(Path(source), mapping, window)
+        if monitored is not None:
+            return monitored
     table = source if isinstance(source, pl.DataFrame) else _read(Path(source))
     roles = column_roles(mapping, table.columns)
     expressions = _expressions(table, roles)
@@ -96,6 +110,33 @@ def read_windows(
         frame = frame.with_columns(pl.col("window_end").fill_null(pl.col("window_start") + length))
     _check_spans(frame)
     return check(_complete(frame), WINDOWS)
+
+
+def _monitored(
+    path: Path, mapping: Iterable[str] | Mapping[str, str], window: timedelta | None
+) -> pl.DataFrame | None:
+    """Return the windows of a monitoring system's answer, None for a table."""
+    suffix = path.suffix.lower()
+    if not path.is_file() or suffix not in {".json", ".pb", ".binpb"}:
+        return None
+    every = window or timedelta(minutes=1)
+    if suffix != ".json":
+        return otlp_metric_windows(metrics_of_protobuf(path.read_bytes()), window=every)
+    try:
+        document = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{str(path)!r} is no JSON: {error}") from None
+    if is_otlp_metrics(document):
+        return otlp_metric_windows(document, window=every)
+    if is_cloudwatch(document):
+        units = [str(item).rpartition(":")[2] for item in mapping]
+        return cloudwatch_windows(document, unit=units[0] if units else "ms")
+    if is_prometheus(document):
+        return prometheus_windows(document)
+    raise UnknownFormatError(
+        f"{str(path)!r} is JSON, but neither of Prometheus (query_range), CloudWatch "
+        "(get-metric-data) nor OTLP metrics."
+    )
 
 
 def _read(path: Path) -> pl.DataFrame:
