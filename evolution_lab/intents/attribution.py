@@ -45,6 +45,8 @@ class Question:
         start: Start of the episode, UTC.
         end: Its end, UTC.
         window: Length of a window; the comparison looks at most 96 windows back.
+        onset: Start of the first window of the evidence that opened the episode: calls from here to
+            ``start`` count neither as before nor as during.
         threshold_ns: For latency, calls slower than this are affected.
     """
 
@@ -54,6 +56,7 @@ class Question:
     end: datetime
     window: timedelta
     threshold_ns: float | None = None
+    onset: datetime | None = None
 
     @property
     def since(self) -> datetime:
@@ -105,7 +108,9 @@ def _answer(calls: pl.DataFrame | None, question: Question) -> dict[str, Any] | 
     if calls is None or affected is None:
         return None
     compared = calls.filter(
-        pl.col("timestamp") >= question.since, pl.col("timestamp") < question.end
+        pl.col("timestamp") >= question.since,
+        pl.col("timestamp") < question.end,
+        ~pl.col("timestamp").is_between(question.onset or question.start, question.start, "left"),
     ).select(
         *DIMENSIONS.values(),
         during=pl.col("timestamp") >= question.start,

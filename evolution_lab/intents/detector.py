@@ -214,7 +214,8 @@ def _question(episode: Episode, view: DetectionView) -> Question:
     return Question(
         operation=view.operations[episode.operation],
         metric=row.metric,
-        start=view.starts[max(episode.opened - episode.rows[0].horizon + 1, 0)],
+        start=view.starts[episode.opened],
+        onset=view.starts[max(episode.opened - episode.rows[0].horizon + 1, 0)],
         end=view.window_end(episode.last),
         window=view.window,
         threshold_ns=threshold,
