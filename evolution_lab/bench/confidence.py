@@ -8,14 +8,14 @@ from evolution_lab.bench.targets import BenchReport, Target
 from evolution_lab.intents.calibration import JUDGED_SEEDS, judge_map, planted_cases
 from evolution_lab.intents.confidence import bundled_map
 
-FULL_LABS = 72
+FULL_LABS = 60
 
 
 def calibration(*, quick: bool, progress: Callable[[int, int], None] | None = None) -> BenchReport:
     """Hold the bundled map against planted labs that it was not fitted on.
 
     Args:
-        quick: 12 labs rather than 72.
+        quick: 12 labs rather than 60.
         progress: Called with (labs done, labs in all).
     """
     first = JUDGED_SEEDS[0]

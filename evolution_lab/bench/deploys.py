@@ -33,10 +33,10 @@ def deploy_attribution(
     """Simulate two deployments each, half of them without any effect, half of those with a mix shift.
 
     Args:
-        quick: 40 simulations of each kind rather than 300; a look after every fourth window.
+        quick: 40 simulations of each kind rather than 100; a look after every fourth window, not every second.
         progress: Called with (simulations done, simulations in all).
     """
-    runs, step = (40, 4) if quick else (300, 1)
+    runs, step = (40, 4) if quick else (100, 2)
     false = detected = right = wrong_mix = 0
     total = 4 * runs
     for number in range(total):

@@ -41,21 +41,21 @@ class Cell:
 
 
 CELLS: Final = (
-    Cell(3, "flat", "lognormal", 0.01, 200),
-    Cell(3, "overdispersed", "gamma", 0.05, 200),
-    Cell(3, "seasonal", "bimodal", 0.001, 200),
-    Cell(3, "ar1", "lognormal", 0.05, 200),
-    Cell(20, "flat", "lognormal", 0.001, 200),
-    Cell(20, "seasonal", "gamma", 0.01, 200),
-    Cell(20, "overdispersed", "lognormal", 0.05, 200),
-    Cell(20, "ar1", "bimodal", 0.05, 200),
-    Cell(200, "flat", "bimodal", 0.05, 60),
-    Cell(200, "seasonal", "lognormal", 0.01, 60),
-    Cell(200, "overdispersed", "lognormal", 0.001, 60),
-    Cell(200, "ar1", "gamma", 0.01, 60),
+    Cell(3, "flat", "lognormal", 0.01, 100),
+    Cell(3, "overdispersed", "gamma", 0.05, 100),
+    Cell(3, "seasonal", "bimodal", 0.001, 100),
+    Cell(3, "ar1", "lognormal", 0.05, 100),
+    Cell(20, "flat", "lognormal", 0.001, 100),
+    Cell(20, "seasonal", "gamma", 0.01, 100),
+    Cell(20, "overdispersed", "lognormal", 0.05, 100),
+    Cell(20, "ar1", "bimodal", 0.05, 100),
+    Cell(200, "flat", "bimodal", 0.05, 30),
+    Cell(200, "seasonal", "lognormal", 0.01, 30),
+    Cell(200, "overdispersed", "lognormal", 0.001, 30),
+    Cell(200, "ar1", "gamma", 0.01, 30),
     Cell(2_000, "seasonal", "lognormal", 0.01, 10),
 )
-QUICK_SHARE: Final = {3: 0.15, 20: 0.1, 200: 1 / 6, 2_000: 0.0}
+QUICK_SHARE: Final = {3: 0.3, 20: 0.2, 200: 1 / 3, 2_000: 0.0}
 
 
 def null_table(*, quick: bool, progress: Callable[[int, int], None] | None = None) -> BenchReport:

@@ -76,11 +76,11 @@ def planted_effects(
     """Plant effects into quiet traffic and count who finds them, and when.
 
     Args:
-        quick: 20 operations an effect rather than 100, lasting 4 and 16 windows.
+        quick: 20 operations an effect rather than 60, lasting 4 and 16 windows.
         progress: Called with (effects done, effects in all).
     """
     tell = progress or (lambda _done, _total: None)
-    operations = 20 if quick else 100
+    operations = 20 if quick else 60
     plan = [
         (calls, effect, lasting)
         for calls in CALLS

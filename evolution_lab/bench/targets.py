@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from scipy.stats import beta, chi2
 
-from evolution_lab.display import ResultMixin
+from evolution_lab.display import ResultMixin, escape_markdown
 from evolution_lab.records.json_form import CAMEL_CASE, to_python
 
 Bound = Literal["at most", "at least"]
@@ -128,6 +128,47 @@ class BenchReport(ResultMixin):
             "tables": {title: [dict(row) for row in rows] for title, rows in self.tables.items()},
             "machine": machine(),
         }
+
+
+def bench_page(report: BenchReport, *, title: str, command: str) -> str:
+    """Return a report as a page of Markdown, with the command that gives it again.
+
+    Args:
+        report: What was measured.
+        title: The page's heading.
+        command: What was typed.
+    """
+    facts = machine()
+    parts = [
+        f"# {title}",
+        f"Measured by `{command}` on {facts['cores']} cores ({facts['system']}, Python "
+        f"{facts['python']}).",
+        "## Targets",
+        _table(report.to_dicts()),
+    ]
+    if report.peers:
+        peers = [{"peer": p.name, "of": p.what, "value": p.value, "": p.note} for p in report.peers]
+        parts += ["## Peers, same run", _table(peers)]
+    for name, rows in report.tables.items():
+        parts += [f"## {name}", _table(rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return "Nothing."
+    head = list(rows[0])
+    lines = [
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+        *("| " + " | ".join(_cell(row[name]) for name in head) + " |" for row in rows),
+    ]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else "–" if value is None else str(value)
+    return escape_markdown(text)
 
 
 def machine() -> dict[str, Any]:

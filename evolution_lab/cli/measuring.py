@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evolution_lab.cli.options import Json
-from evolution_lab.cli.output import print_json, print_table, progress_bar
+from evolution_lab.cli.output import print_json, print_table, progress_bar, tell
 from evolution_lab.cli.to_come import to_come
 
 if TYPE_CHECKING:
     from evolution_lab.bench.targets import BenchReport
 
+Page = Annotated[
+    Path | None,
+    typer.Option("--output", metavar="FILE", help="Write a page of Markdown as well."),
+]
 Quick = Annotated[bool, typer.Option("--quick", help="Fewer cases, within two minutes.")]
 MISSED = 1
 LATER = ("landing", "windows", "suggestions", "rollout")
@@ -40,6 +44,7 @@ def detection(
     section: Annotated[
         str | None, typer.Option("--section", metavar="NAME", help="Only this section.")
     ] = None,
+    output: Page = None,
     as_json: Json = False,
 ) -> None:
     """Measure what detection finds, and how often it cries wolf.
@@ -52,7 +57,7 @@ def detection(
 
     with progress_bar("bench detection") as progress:
         report = bench_detection(quick=quick, dataset=dataset, section=section, progress=progress)
-    _finish(report, as_json=as_json)
+    _finish(report, "detection", output=output, as_json=as_json)
 
 
 def golden(
@@ -64,6 +69,7 @@ def golden(
     section: Annotated[
         str | None, typer.Option("--section", metavar="NAME", help="Only this section.")
     ] = None,
+    output: Page = None,
     as_json: Json = False,
 ) -> None:
     """Measure what golden tests find, keep and notice.
@@ -76,10 +82,19 @@ def golden(
 
     with progress_bar("bench golden") as progress:
         report = bench_golden(quick=quick, dataset=dataset, section=section, progress=progress)
-    _finish(report, as_json=as_json)
+    _finish(report, "golden", output=output, as_json=as_json)
 
 
-def _finish(report: BenchReport, *, as_json: bool) -> None:
+def _finish(report: BenchReport, name: str, *, output: Path | None, as_json: bool) -> None:
+    if output is not None:
+        from evolution_lab.bench.targets import bench_page
+
+        page = bench_page(
+            report, title=f"Measured: {name}", command=f"evolution-lab bench {name} --output FILE"
+        )
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(page, encoding="utf-8")
+        tell(f"Wrote {output}")
     if as_json:
         print_json(report.to_document())
     else:

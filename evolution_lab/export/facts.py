@@ -15,6 +15,7 @@ Fact = tuple[str, str]
 """What it is, and its value; the value may hold text from traffic."""
 
 _DIMENSIONS: Final = {
+    "payloadBytes": "payload",
     "tenantId": "tenant",
     "version": "version",
     "errorCode": "error code",
@@ -98,7 +99,8 @@ def attribution_facts(attribution: Mapping[str, Any] | None) -> tuple[Fact, ...]
         text = format_value(found.get("value"))
         carried = found.get("carried")
         if isinstance(carried, (int, float)):
-            text += f" ({carried * 100:.3g} % of the excess)"
+            whole = "affected calls" if dimension == "payloadBytes" else "excess"
+            text += f" ({carried * 100:.3g} % of the {whole})"
         facts.append((name, text))
     return tuple(facts)
 

@@ -3,7 +3,9 @@
 For each dimension the calls of the episode are compared with those of the time before it. A value is
 named when it carries at least four fifths of the excess, when its own calls changed more than all
 others together (Fisher's exact test, Bonferroni over the values), and when there are others to
-compare it with. Where the excess follows the whole traffic nothing is named.
+compare it with. Where the excess follows the whole traffic nothing is named. What is named together
+must carry it beside each other (logistic regression); and large calls are named where the affected
+ones are the large ones.
 """
 
 from __future__ import annotations
@@ -16,6 +18,11 @@ from typing import Any, Final
 import polars as pl
 from scipy.stats import fisher_exact
 
+from evolution_lab.intents.carriers import (
+    payload_carrier,
+    rate_difference,
+    remaining_carriers,
+)
 from evolution_lab.records import OperationRef
 
 DIMENSIONS: Final = {
@@ -73,7 +80,8 @@ def attribute(samples: pl.LazyFrame, questions: Sequence[Question]) -> list[dict
 
     Returns:
         For each question, by dimension (``tenantId``, ``version``, ``errorCode``, ``channel``) a
-        mapping with ``value``, ``carried`` (share of the excess) and ``pValue``; None where nothing
+        mapping with ``value``, ``carried`` (share of the excess), ``interval`` (of its rate less that
+        of others) and ``pValue``; ``payloadBytes`` where size carries it; None where nothing
         is named. Throughput is not attributed.
     """
     asked = [question for question in questions if _affected(question) is not None]
@@ -92,6 +100,7 @@ def attribute(samples: pl.LazyFrame, questions: Sequence[Question]) -> list[dict
             "duration_ns",
             "success",
             "status_code",
+            "payload_bytes",
             *DIMENSIONS.values(),
         )
         .collect()
@@ -113,6 +122,7 @@ def _answer(calls: pl.DataFrame | None, question: Question) -> dict[str, Any] | 
         ~pl.col("timestamp").is_between(question.onset or question.start, question.start, "left"),
     ).select(
         *DIMENSIONS.values(),
+        "payload_bytes",
         during=pl.col("timestamp") >= question.start,
         affected=affected.fill_null(value=False),
     )
@@ -125,6 +135,15 @@ def _answer(calls: pl.DataFrame | None, question: Question) -> dict[str, Any] | 
             found = _carrier(compared, column)
         if found is not None:
             named[name] = found
+    during = compared.filter("during")
+    kept = remaining_carriers(
+        during,
+        {DIMENSIONS[name]: str(named[name]["value"]) for name in named if name != "errorCode"},
+    )
+    named = {n: f for n, f in named.items() if n == "errorCode" or DIMENSIONS[n] in kept}
+    size = payload_carrier(during)
+    if size is not None:
+        named["payloadBytes"] = size
     return named or None
 
 
@@ -182,6 +201,7 @@ def _carrier(calls: pl.DataFrame, column: str) -> dict[str, Any] | None:
         "calls": top["calls"],
         "rate": top["hit"] / top["calls"],
         "rateOfOthers": other_hits / other_calls,
+        "interval": rate_difference(top["hit"], top["calls"], other_hits, other_calls),
         "pValue": p_value,
     }
 

@@ -191,6 +191,12 @@ def _whose(attribution: Mapping[str, Any] | None) -> str:
 
 
 def _concentration(dimension: str, found: Mapping[str, Any]) -> str:
+    if dimension == "payloadBytes":
+        return (
+            f"{format_quantity(found['carried'], 'fraction')} of the affected calls have "
+            f"{found['value']}; an affected call is the larger one with probability "
+            f"{found['auc']:.2f}."
+        )
     what = f"{_DIMENSIONS.get(dimension, dimension)} {found['value']!r}"
     sentence = f"{format_quantity(found['carried'], 'fraction')} of the excess is in {what}"
     if "rate" not in found:

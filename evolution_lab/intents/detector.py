@@ -13,6 +13,7 @@ import polars as pl
 from evolution_lab.config import EvolutionConfig, format_timedelta
 from evolution_lab.errors import FrameContractError
 from evolution_lab.intents.attribution import Question, attribute
+from evolution_lab.intents.baseline import MINIMUM
 from evolution_lab.intents.confidence import ConfidenceMap, bundled_map
 from evolution_lab.intents.connections import callers_of, connections
 from evolution_lab.intents.decide import Episode, decide, gate_level
@@ -242,7 +243,7 @@ def _notes(view: DetectionView) -> list[str]:
         return ["There are no windows to look at; land telemetry first: evolution-lab land PATH…"]
     count = len(view.starts)
     if count >= WINDOWS_WORTH_LOOKING_AT:
-        return []
+        return _warming_up(view)
     span = view.window_end(count - 1) - view.starts[0]
     shorter = _window_that_fits(span)
     advice = (
@@ -255,6 +256,21 @@ def _notes(view: DetectionView) -> list[str]:
         f"about {WINDOWS_WORTH_LOOKING_AT}."
     )
     return [covers + advice]
+
+
+def _warming_up(view: DetectionView) -> list[str]:
+    """Say how much history young operations still need."""
+    ages = view.live.sum(axis=0)
+    young = [int(age) for age in ages if age <= MINIMUM]
+    if not young:
+        return []
+    most = (MINIMUM + 1 - min(young)) * view.window
+    of = "1 operation has" if len(young) == 1 else f"{len(young)} operations have"
+    note = (
+        f"{of} {MINIMUM} windows of history or fewer: nothing is said of them yet; the youngest "
+        f"needs {format_timedelta(most)} more."
+    )
+    return [note]
 
 
 def _window_that_fits(span: timedelta) -> timedelta | None:

@@ -74,13 +74,18 @@ def test_an_unknown_section_names_the_nearest(tmp_path):
         bench_detection(section="recording", dataset=tmp_path)
 
 
-def test_the_command_prints_one_document(capsys, monkeypatch):
+def test_the_command_prints_one_document(capsys, monkeypatch, tmp_path):
     monkeypatch.setitem(SECTIONS, "lab", lambda **_: BenchReport(targets=(target(2.0),)))
     assert main(["bench", "detection", "--quick", "--section", "lab", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["targets"][0]["value"] == 2.0
     monkeypatch.setitem(SECTIONS, "lab", lambda **_: BenchReport(targets=(target(0.0),)))
     assert main(["bench", "detection", "--section", "lab"]) == 0
     assert "at most 1" in capsys.readouterr().out
+    page = tmp_path / "pages" / "detection.md"
+    assert main(["bench", "detection", "--section", "lab", "--output", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("# Measured: detection\n")
+    assert "evolution-lab bench detection" in text
 
 
 @pytest.mark.slow
