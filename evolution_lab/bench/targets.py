@@ -139,10 +139,10 @@ def bench_page(report: BenchReport, *, title: str, command: str) -> str:
         command: What was typed.
     """
     facts = machine()
+    where = f"{facts['cores']} cores ({facts['system']}, Python {facts['python']})"
     parts = [
         f"# {title}",
-        f"Measured by `{command}` on {facts['cores']} cores ({facts['system']}, Python "
-        f"{facts['python']}).",
+        f"Measured by `{command}` on {where}.",
         "## Targets",
         _table(report.to_dicts()),
     ]
