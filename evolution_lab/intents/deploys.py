@@ -16,7 +16,7 @@ Where the traffic as a whole got worse but its strata did not, the mix explains 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,7 +27,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.special import betaincinv, gammaln, xlog1py, xlogy
 
-from evolution_lab.display import ResultMixin
+from evolution_lab.display import ResultMixin, format_quantity
 from evolution_lab.errors import InputError, TimeZoneRequiredError
 from evolution_lab.telemetry.state import STATE_FILE, open_state
 
@@ -93,6 +93,25 @@ class DeployVerdict:
     before: float | None
     after: float | None
     calls: int
+
+    @property
+    def sentence(self) -> str | None:
+        """What a reader is told; None where nothing got worse."""
+        if self.before is None or self.after is None or self.verdict not in _SENTENCES:
+            return None
+        name = f"{self.deployment.service or 'A service'} {self.deployment.version}"
+        what = "failed calls" if self.metric == "error-rate" else "slow calls"
+        return (
+            f"{name} went live at {self.deployment.at:%Y-%m-%d %H:%M} UTC: {what} rose from "
+            f"{format_quantity(self.before, 'fraction')} to "
+            f"{format_quantity(self.after, 'fraction')}; {_SENTENCES[self.verdict]}."
+        )
+
+
+_SENTENCES: Final[Mapping[str, str]] = {
+    "blamed": "beyond chance at every look, within each operation and tenant",
+    "cannot-separate": "the mix of traffic changed as well, and explains it: they cannot be told apart",
+}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from evolution_lab.intents.labels import (
     NOT_REAL,
 )
 from evolution_lab.lab.finding import LabFindings
-from evolution_lab.records import SpecSuggestion, SuggestionStatus
+from evolution_lab.records import DetectionResult, SpecSuggestion, SuggestionStatus
 from evolution_lab.suggestions import SpecGenerator
 from evolution_lab.telemetry.state import STATE_FILE
 
@@ -131,7 +132,7 @@ class LabDecisions(LabFindings):
         window = format_timedelta(self._window(every))
         return write_report(
             Path(output) if output is not None else self.reports,
-            detection=self.detect(every=every),
+            detection=self._with_deployments(self.detect(every=every), every),
             windows=self.windows(every=every),
             suggestions=self.suggestions(),
             provenance=Provenance(
@@ -140,6 +141,14 @@ class LabDecisions(LabFindings):
                 package_version=__version__,
             ),
         )
+
+    def _with_deployments(
+        self, detection: DetectionResult, every: str | timedelta | None
+    ) -> DetectionResult:
+        """Add a sentence for each deployment that something can be said of."""
+        sentences = [verdict.sentence for verdict in self.deploys(every=every).verdicts]
+        told = [sentence for sentence in sentences if sentence is not None]
+        return replace(detection, notes=(*detection.notes, *told))
 
     def _orchestrator(self, output: str | Path | None = None) -> SpecSuggestionOrchestrator:
         return SpecSuggestionOrchestrator(

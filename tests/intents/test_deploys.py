@@ -44,6 +44,7 @@ def test_a_change_of_mix_is_told_from_harm():
     first, second = verdicts(samples)
     assert first.verdict == "cannot-separate"
     assert first.crude_e_value > 20 > first.e_value
+    assert "explains it" in first.sentence
     assert second.verdict in {"not-blamed", "cannot-separate"}
 
 
