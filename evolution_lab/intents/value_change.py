@@ -65,7 +65,7 @@ def value_changes(values: Floats, *, per_day: int, level: float) -> ValueChanges
         >>> rng = np.random.default_rng(1)
         >>> values = rng.normal(10, 1, 600)
         >>> values[500:] += 12
-        >>> value_changes(values, per_day=288, level=1e-4).onsets
+        >>> value_changes(values, per_day=288, level=1e-5).onsets
         (500,)
     """
     series = pl.Series("value", values).fill_nan(None)
@@ -121,8 +121,8 @@ def _deviation(series: pl.Series, window: int, *, lag: int = 1) -> Floats:
     before = series.shift(lag)
     centre = before.rolling_median(window, min_samples=FEWEST)
     away = (series - centre).abs().shift(lag)
-    scale = 1.4826 * away.rolling_median(window, min_samples=FEWEST // 2)
-    wide = away.rolling_quantile(0.95, window_size=window, min_samples=FEWEST // 2) / 2.0
+    scale = 1.4826 * away.rolling_median(window, min_samples=FEWEST)
+    wide = away.rolling_quantile(0.95, window_size=window, min_samples=FEWEST) / 2.0
     reach = before.rolling_max(window, min_samples=FEWEST) - before.rolling_min(
         window, min_samples=FEWEST
     )
@@ -130,7 +130,9 @@ def _deviation(series: pl.Series, window: int, *, lag: int = 1) -> Floats:
         {"value": series, "centre": centre, "scale": scale, "wide": wide, "reach": FLOOR * reach}
     )
     z = table.select(
-        pl.when(pl.max_horizontal("scale", "wide", "reach") > 0)
+        pl.when(pl.col("scale").is_null() | pl.col("wide").is_null())
+        .then(None)
+        .when(pl.max_horizontal("scale", "wide", "reach") > 0)
         .then((pl.col("value") - pl.col("centre")) / pl.max_horizontal("scale", "wide", "reach"))
         .when(pl.col("value") == pl.col("centre"))
         .then(0.0)
