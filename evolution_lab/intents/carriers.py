@@ -21,10 +21,10 @@ LEAST_AUC: Final = 0.7
 """Probability that an affected call is larger than an unaffected one, from which on size is named."""
 
 
-def rate_difference(
-    hit: int, calls: int, other_hit: int, other_calls: int
-) -> tuple[float, float] | None:
+def rate_difference(hit: int, calls: int, other_hit: int, other_calls: int) -> list[float] | None:
     """Return Newcombe's (1998) 95 % interval of a difference of rates, None without calls.
+
+    It is a list, as JSON gives it back.
 
     Examples:
         >>> low, high = rate_difference(50, 100, 5, 100)
@@ -34,7 +34,7 @@ def rate_difference(
     if not calls or not other_calls:
         return None
     low, high = confint_proportions_2indep(hit, calls, other_hit, other_calls, method="newcomb")
-    return float(low), float(high)
+    return [float(low), float(high)]
 
 
 def remaining_carriers(calls: pl.DataFrame, named: Mapping[str, str]) -> set[str]:
