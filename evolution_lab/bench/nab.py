@@ -24,7 +24,7 @@ import polars as pl
 from evolution_lab.bench.targets import BenchReport, Peer, Target
 from evolution_lab.config import EvolutionConfig
 from evolution_lab.errors import PathNotFoundError
-from evolution_lab.intents.value_change import value_changes
+from evolution_lab.intents.value_change import QUIET_DAYS, value_changes
 
 Floats = npt.NDArray[np.float64]
 Rule = Callable[[Floats, int], tuple[int, ...]]
@@ -225,29 +225,34 @@ def _by_category(rows: Mapping[str, Scored]) -> list[dict[str, Any]]:
     ]
 
 
-def three_sigma(values: Floats, per_day: int) -> tuple[int, ...]:  # noqa: ARG001
+def three_sigma(values: Floats, per_day: int) -> tuple[int, ...]:
     """Return values further than three standard deviations from the trailing mean."""
     series = pl.Series(values).shift(1)
     mean = series.rolling_mean(TRAILING, min_samples=48).to_numpy()
     deviation = series.rolling_std(TRAILING, min_samples=48).to_numpy()
     with np.errstate(invalid="ignore"):
-        return _positions(np.abs(values - mean) > 3 * deviation)
+        return _positions(np.abs(values - mean) > 3 * deviation, per_day)
 
 
-def median_deviation(values: Floats, per_day: int) -> tuple[int, ...]:  # noqa: ARG001
+def median_deviation(values: Floats, per_day: int) -> tuple[int, ...]:
     """Return values further than 3.5 median absolute deviations from the trailing median."""
     series = pl.Series(values)
     centre = series.shift(1).rolling_median(TRAILING, min_samples=48)
     away = (series - centre).abs()
     scale = 1.4826 * away.shift(1).rolling_median(TRAILING, min_samples=48)
     with np.errstate(invalid="ignore"):
-        return _positions(away.to_numpy() > 3.5 * scale.to_numpy())
+        return _positions(away.to_numpy() > 3.5 * scale.to_numpy(), per_day)
 
 
-def _positions(hits: npt.NDArray[np.bool_]) -> tuple[int, ...]:
-    """Return where hits begin: a peer is not charged for every row of one alarm."""
-    begins = hits & ~np.concatenate([[False], hits[:-1]])
-    return tuple(int(i) for i in np.nonzero(begins)[0])
+def _positions(hits: npt.NDArray[np.bool_], per_day: int) -> tuple[int, ...]:
+    """Return where hits begin after as much quiet as our own detector asks for."""
+    quiet = max(round(QUIET_DAYS * per_day), 1)
+    begins, last = [], -quiet - 1
+    for at in np.nonzero(hits)[0]:
+        if at - last > quiet:
+            begins.append(int(at))
+        last = int(at)
+    return tuple(begins)
 
 
 RULES: Final[Mapping[str, Rule]] = {"3 sigma": three_sigma, "3.5 MAD": median_deviation}
