@@ -26,11 +26,13 @@ def calibration(*, quick: bool, progress: Callable[[int, int], None] | None = No
     return BenchReport(
         targets=(
             Target(
-                id="confidence-ece", value=found.expected_calibration_error, target=0.05,
-                bound="at most", what=f"Expected calibration error on {what}.",
+                id="confidence-ece", value=found.expected_calibration_error,
+                interval=found.error_interval, target=0.05, bound="at most",
+                what=f"Expected calibration error on {what}.",
             ),
             Target(
-                id="confidence-skill", value=found.brier_skill, target=0.3, bound="at least",
+                id="confidence-skill", value=found.brier_skill, interval=found.skill_interval,
+                target=0.3, bound="at least",
                 what="Brier skill over stating the mean share always.",
             ),
             Target(

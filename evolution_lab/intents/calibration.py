@@ -8,7 +8,7 @@ said are judged too: a map that only saw what passed the gate knows nothing of d
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar, Final
 
@@ -31,6 +31,7 @@ HISTORY: Final = 120
 WINDOWS: Final = 170
 OPERATIONS: Final = 40
 BINS: Final = 5
+RESAMPLES: Final = 1_000
 FITTED_SEEDS: Final = tuple(range(100, 124))
 JUDGED_SEEDS: Final = tuple(range(900, 912))
 """Labs that the map is judged on; none is fitted."""
@@ -67,12 +68,14 @@ class Cases:
         p_values: Its strongest p-value.
         n_obs: Calls behind that.
         truths: Whether a planted change explains it.
+        labs: Number of the lab it comes from; candidates of one lab are not independent.
     """
 
     metrics: tuple[str, ...]
     p_values: npt.NDArray[np.float64]
     n_obs: npt.NDArray[np.float64]
     truths: npt.NDArray[np.bool_]
+    labs: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class Reliability(ResultMixin):
         expected_calibration_error: Mean distance of the two, weighed by cases.
         brier_skill: One less the Brier score over that of stating the mean share always.
         cases: Cases in all.
+        error_interval: 95 % interval of the expected calibration error; None where labs are unknown.
+        skill_interval: 95 % interval of the Brier skill; None where labs are unknown.
     """
 
     _title: ClassVar[str] = "Reliability"
@@ -92,6 +97,8 @@ class Reliability(ResultMixin):
     expected_calibration_error: float
     brier_skill: float
     cases: int
+    error_interval: tuple[float, float] | None = None
+    skill_interval: tuple[float, float] | None = None
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return one dict a bin."""
@@ -106,11 +113,16 @@ def planted_cases(seeds: Sequence[int], *, progress: Progress | None = None) -> 
         progress: Called with (labs done, labs in all).
     """
     metrics: list[str] = []
-    columns: dict[str, list[float]] = {"p": [], "n": [], "true": []}
+    columns: dict[str, list[float]] = {"p": [], "n": [], "true": [], "lab": []}
     for done, seed in enumerate(seeds):
         for metric, p_value, n_obs, truth in _lab(seed):
             metrics.append(metric)
-            for name, value in (("p", p_value), ("n", n_obs), ("true", truth)):
+            for name, value in (
+                ("p", p_value),
+                ("n", n_obs),
+                ("true", truth),
+                ("lab", done),
+            ):
                 columns[name].append(float(value))
         if progress is not None:
             progress(done + 1, len(seeds))
@@ -119,6 +131,7 @@ def planted_cases(seeds: Sequence[int], *, progress: Progress | None = None) -> 
         np.array(columns["p"]),
         np.array(columns["n"]),
         np.array(columns["true"]).astype(bool),
+        np.array(columns["lab"]).astype(np.int64),
     )
 
 
@@ -231,8 +244,36 @@ def reliability(stated: npt.NDArray[np.float64], truths: npt.NDArray[np.bool_]) 
     )
 
 
-def judge_map(fitted: ConfidenceMap, cases: Cases) -> Reliability:
-    """Say how well a map holds on cases."""
+def judge_map(fitted: ConfidenceMap, cases: Cases, *, seed: int = 0) -> Reliability:
+    """Say how well a map holds on cases, with intervals by a bootstrap over whole labs.
+
+    The interval of the calibration error leans upwards: resampled bins are never nearer to what is
+    stated than those seen.
+
+    Args:
+        fitted: The map.
+        cases: Candidates with their truth, of two labs or more for an interval.
+        seed: Of the bootstrap.
+    """
     design = features(cases.metrics, cases.p_values, cases.n_obs)
     logits = fitted.shift + fitted.slope * (design @ np.asarray(fitted.coefficients))
-    return reliability(1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30))), cases.truths)
+    stated = 1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))
+    found = reliability(stated, cases.truths)
+    of_lab = [np.nonzero(cases.labs == lab)[0] for lab in np.unique(cases.labs)]
+    if len(of_lab) < 2:
+        return found
+    rng = np.random.default_rng(seed)
+    again = []
+    for _ in range(RESAMPLES):
+        drawn = np.concatenate([of_lab[k] for k in rng.integers(len(of_lab), size=len(of_lab))])
+        again.append(reliability(stated[drawn], cases.truths[drawn]))
+    return replace(
+        found,
+        error_interval=_middle([r.expected_calibration_error for r in again]),
+        skill_interval=_middle([r.brier_skill for r in again]),
+    )
+
+
+def _middle(values: Sequence[float]) -> tuple[float, float]:
+    low, high = np.quantile(np.array(values), [0.025, 0.975])
+    return float(low), float(high)

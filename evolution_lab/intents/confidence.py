@@ -29,6 +29,8 @@ MOST_DIGITS: Final = 20.0
 """Beyond p = 1e-20 evidence is as good as it gets."""
 LEAST_SLOPE: Final = 0.1
 """Labels flatten the map at most to a tenth."""
+FITTED_DETECTORS: Final = frozenset({"error-spike", "latency-regression", "throughput-drop"})
+"""Whose p-values maps are fitted on; what another detector's mean, no map knows."""
 FEATURES: Final = ("intercept", "digits", "root_digits", "log_calls", "latency", "throughput")
 
 
@@ -52,18 +54,36 @@ class ConfidenceMap:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
+    @property
+    def fitted_on(self) -> str:
+        """What the map was fitted on, in words.
+
+        Examples:
+            >>> bundled_map().fitted_on.endswith("planted candidates")
+            True
+        """
+        cases = self.provenance.get("cases", 0)
+        labels = self.provenance.get("labels")
+        words = f"bundled map, fitted on {cases:,} planted candidates"
+        return words if labels is None else f"{words}, moved by {labels:,} labels of this lab"
+
     def logit(self, metric: str, p_value: float, n_obs: int) -> float:
         """Return the logit before a lab's own labels."""
         row = features([metric], np.array([p_value]), np.array([float(n_obs)]))[0]
         return float(row @ np.asarray(self.coefficients))
 
-    def confidence(self, metric: str, p_value: float | None, n_obs: int) -> float | None:
-        """Return the probability that a change is true; None without a p-value.
+    def confidence(
+        self, metric: str, p_value: float | None, n_obs: int, *, detector: str | None = None
+    ) -> float | None:
+        """Return the probability that a change is true; None where no map applies.
+
+        It applies to p-values, and to those of the detectors that it was fitted on.
 
         Args:
             metric: One of ``schemas.METRICS``.
             p_value: Of the strongest evidence.
             n_obs: Calls behind it.
+            detector: Whose p-value it is; one of those fitted on unless given.
 
         Examples:
             >>> bundled = bundled_map()
@@ -72,7 +92,7 @@ class ConfidenceMap:
             >>> 0 < weak < 0.5 < strong < 1
             True
         """
-        if p_value is None:
+        if p_value is None or (detector is not None and detector not in FITTED_DETECTORS):
             return None
         return _expit(self.shift + self.slope * self.logit(metric, p_value, n_obs))
 

@@ -88,7 +88,7 @@ def signal_from(
         effect_interval=_interval(shown),
         unit=_unit(row.metric),
         p_value=row.p_value,
-        confidence=confidence.confidence(row.metric, row.p_value, row.n_obs),
+        confidence=confidence.confidence(row.metric, row.p_value, row.n_obs, detector=row.detector),
         sample_size=shown.n_obs,
         incident_id=incident_id,
         error_class=episode.error_class,

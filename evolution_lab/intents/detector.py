@@ -195,6 +195,7 @@ class IntentDetector:
             **self.config.to_settings(),
             "window": format_timedelta(view.window),
             "smallest_slowdown": SMALLEST_SLOWDOWN,
+            "confidence": self.confidence.fitted_on,
             "looked_at": looked_at,
         }
 

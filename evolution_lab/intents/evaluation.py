@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from statistics import median
 from typing import Any, ClassVar
 
 import polars as pl
-from scipy.stats import beta, chi2
+from scipy.stats import beta, binom, chi2
 
 from evolution_lab.datasets import read_faults
 from evolution_lab.display import ResultMixin
@@ -82,13 +83,13 @@ class Evaluation(ResultMixin):
                 self.precision,
                 _share(self.incidents - self.false, self.incidents),
             ),
-            _figure("F1 over events", self.f1, None),
+            _figure("F1 over events", self.f1, _f1(self.found, self.false, self.labels)),
             _figure(
                 "incidents for each label",
                 self.incidents / self.labels if self.labels else None,
-                None,
+                _rate(self.incidents, self.labels),
             ),
-            _figure("median delay, s", delays[len(delays) // 2] if delays else None, None),
+            _figure("median delay, s", median(delays) if delays else None, _of_median(delays)),
             _figure(
                 "alarms per 1,000 quiet operation-windows",
                 self.alarms_outside / per_thousand if per_thousand else None,
@@ -141,8 +142,9 @@ def evaluate(
 ) -> Evaluation:
     """Hold what detection said against labels.
 
-    An incident finds a label when it was first detected between the label's start and its end, give
-    or take ``grace``, and, where the label names an operation, concerns it.
+    An incident finds a label when it was first detected between a window before the label's start,
+    for clocks that differ, and ``grace`` after its end, and, where the label names an operation,
+    concerns it.
 
     Args:
         result: What was said.
@@ -150,12 +152,13 @@ def evaluate(
         windows: The ``WINDOWS`` frame that was judged.
         grace: Two windows unless given.
     """
-    lengths = windows.select((pl.col("window_end") - pl.col("window_start")).max()).item()
-    slack = grace if grace is not None else 2 * (lengths or timedelta(0))
+    length = windows.select((pl.col("window_end") - pl.col("window_start")).max()).item()
+    early: timedelta = length or timedelta(0)
+    late = grace if grace is not None else 2 * early
     delays: dict[int, float] = {}
     false = 0
     for incident in result.incidents:
-        near = [i for i, label in enumerate(labels) if _finds(incident, label, slack)]
+        near = [i for i, label in enumerate(labels) if _finds(incident, label, early, late)]
         false += not near
         for i in near:
             delay = (incident.detected_at - labels[i].start).total_seconds()
@@ -163,11 +166,11 @@ def evaluate(
     outside = windows
     for label in labels:
         outside = outside.filter(
-            (pl.col("window_end") <= label.start - slack)
-            | (pl.col("window_start") >= label.end + slack)
+            (pl.col("window_end") <= label.start - early)
+            | (pl.col("window_start") >= label.end + late)
         )
     alarms = sum(
-        not any(label.start - slack <= s.detected_at <= label.end + slack for label in labels)
+        not any(label.start - early <= s.detected_at <= label.end + late for label in labels)
         for s in result.signals
     )
     return Evaluation(
@@ -181,8 +184,8 @@ def evaluate(
     )
 
 
-def _finds(incident: Incident, label: Label, slack: timedelta) -> bool:
-    in_time = label.start - slack <= incident.detected_at <= label.end + slack
+def _finds(incident: Incident, label: Label, early: timedelta, late: timedelta) -> bool:
+    in_time = label.start - early <= incident.detected_at <= label.end + late
     return in_time and (
         label.operation is None or any(o.key == label.operation for o in incident.operations)
     )
@@ -203,15 +206,40 @@ def _figure(what: str, value: float | None, interval: tuple[float, float] | None
     return {"what": what, "value": value, "low": low, "high": high}
 
 
-def _share(count: int, n: int) -> tuple[float, float] | None:
+def _share(count: int, n: int, *, miss: float = 0.05) -> tuple[float, float] | None:
+    """Return the interval of a share by Clopper & Pearson (1934)."""
     if not n:
         return None
-    low = float(beta.ppf(0.025, count, n - count + 1)) if count else 0.0
-    return low, float(beta.ppf(0.975, count + 1, n - count)) if count < n else 1.0
+    low = float(beta.ppf(miss / 2, count, n - count + 1)) if count else 0.0
+    return low, float(beta.ppf(1 - miss / 2, count + 1, n - count)) if count < n else 1.0
 
 
-def _rate(count: int, exposure: float) -> tuple[float, float] | None:
+def _rate(count: int, exposure: float, *, miss: float = 0.05) -> tuple[float, float] | None:
+    """Return the interval of a Poisson rate by Garwood (1936)."""
     if not exposure:
         return None
-    low = float(chi2.ppf(0.025, 2 * count)) / 2 if count else 0.0
-    return low / exposure, float(chi2.ppf(0.975, 2 * count + 2)) / 2 / exposure
+    low = float(chi2.ppf(miss / 2, 2 * count)) / 2 if count else 0.0
+    return low / exposure, float(chi2.ppf(1 - miss / 2, 2 * count + 2)) / 2 / exposure
+
+
+def _f1(found: int, false: int, labels: int) -> tuple[float, float] | None:
+    """Return an interval of F1 that holds at least: recall and false incidents share the miss.
+
+    F1 rises with recall and falls with false incidents, so its ends are those of the two.
+    """
+    recall, wrong = _share(found, labels, miss=0.025), _rate(false, 1.0, miss=0.025)
+    if recall is None or wrong is None:
+        return None
+    ends = (
+        2 * labels * share / (labels * share + more + labels)
+        for share, more in zip(recall, reversed(wrong), strict=True)
+    )
+    low, high = ends
+    return low, high
+
+
+def _of_median(ordered: Sequence[float]) -> tuple[float, float] | None:
+    """Return the interval of a median by order statistics; None for fewer than six values."""
+    n = len(ordered)
+    rank = int(binom.ppf(0.025, n, 0.5)) if n else 0
+    return None if rank < 1 else (ordered[rank - 1], ordered[n - rank])

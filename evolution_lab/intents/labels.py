@@ -10,7 +10,12 @@ from typing import Final
 import numpy as np
 
 from evolution_lab.errors import InputError, UnknownNameError
-from evolution_lab.intents.confidence import ConfidenceMap, bundled_map, with_labels
+from evolution_lab.intents.confidence import (
+    FITTED_DETECTORS,
+    ConfidenceMap,
+    bundled_map,
+    with_labels,
+)
 from evolution_lab.intents.evidence import KINDS
 from evolution_lab.intents.snapshots import read_snapshots
 from evolution_lab.records import IntentSignal, from_json, to_json
@@ -119,27 +124,36 @@ def read_labels(data_dir: Path) -> tuple[SignalLabel, ...]:
 def calibrate_on_labels(data_dir: Path) -> ConfidenceMap:
     """Refit the lab's map of confidence on its labels, and keep it.
 
+    Signals without a p-value, and those of other packages' detectors, carry no confidence; their
+    labels are left out.
+
     Raises:
         InputError: There are too few labels, or nearly all say the same; the message says how many
             are missing.
     """
-    labels = {label.signal_id: label.truth for label in read_labels(data_dir)}
+    said = _said(data_dir)
+    labels = {
+        label.signal_id: label.truth
+        for label in read_labels(data_dir)
+        if label.signal_id in said and _has_confidence(said[label.signal_id])
+    }
     true = sum(labels.values())
     missing = max(
         FEWEST_LABELS - len(labels), FEWEST_OF_EACH - true, FEWEST_OF_EACH - len(labels) + true
     )
     if missing > 0:
         raise InputError(
-            f"{len(labels)} signals are labelled ({true} true); calibration needs {FEWEST_LABELS}, "
+            f"{len(labels)} signals with a confidence are labelled ({true} true); calibration needs {FEWEST_LABELS}, "
             f"{FEWEST_OF_EACH} of either kind: {missing} more. "
             "Label some: evolution-lab signals label ID true|false"
         )
     base = bundled_map()
     logits, truths = [], []
-    for signal in _said(data_dir).values():
-        if signal.id in labels and signal.p_value is not None:
-            logits.append(base.logit(metric_of(signal), signal.p_value, signal.sample_size))
-            truths.append(labels[signal.id])
+    for name, truth in labels.items():
+        signal = said[name]
+        assert signal.p_value is not None
+        logits.append(base.logit(metric_of(signal), signal.p_value, signal.sample_size))
+        truths.append(truth)
     fitted = with_labels(base, np.array(logits), np.array(truths, dtype=bool))
     with open_state(data_dir) as state:
         state.execute(_MAPS)
@@ -165,6 +179,10 @@ def map_in_force(data_dir: Path) -> ConfidenceMap:
 def metric_of(signal: IntentSignal) -> str:
     """Return a metric of the signal's kind: confidence does not tell those of one kind apart."""
     return next(metric for metric, kind in KINDS.items() if kind == signal.kind)
+
+
+def _has_confidence(signal: IntentSignal) -> bool:
+    return signal.p_value is not None and signal.detector in FITTED_DETECTORS
 
 
 def _said(data_dir: Path) -> dict[str, IntentSignal]:

@@ -5,27 +5,38 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from evolution_lab.datasets import null_windows
 from evolution_lab.errors import InputError, UnknownNameError
-from evolution_lab.intents.calibration import fit_map, judge_map, planted_cases, reliability
-from evolution_lab.intents.confidence import ConfidenceMap, bundled_map, with_labels
+from evolution_lab.intents import ErrorSpikeDetector, IntentDetector
+from evolution_lab.intents.calibration import Cases, fit_map, judge_map, planted_cases, reliability
+from evolution_lab.intents.confidence import (
+    FITTED_DETECTORS,
+    ConfidenceMap,
+    bundled_map,
+    with_labels,
+)
 from evolution_lab.intents.labels import (
     calibrate_on_labels,
     map_in_force,
     read_labels,
     store_label,
 )
+from evolution_lab.intents.latency_regression import LatencyRegressionDetector
 from evolution_lab.intents.snapshots import store_snapshots
+from evolution_lab.intents.throughput_drop import ThroughputDropDetector
 from evolution_lab.records import IntentSignal, OperationRef, from_json, to_json
 
+WINDOWS = null_windows(calls=20, windows=4, operations=1)
 
-def signal(number: int, p_value: float) -> IntentSignal:
+
+def signal(number: int, p_value: float, detector: str = "error-spike") -> IntentSignal:
     from datetime import UTC, datetime
 
     at = datetime(2025, 3, 4, tzinfo=UTC)
     return IntentSignal(
         id=f"{number:020x}", kind="error-spike", severity="high", operation=OperationRef("GET /a"),
         window_start=at, window_end=at, detected_at=at, state="open", observed=0.5, baseline=0.01,
-        effect=0.49, unit="fraction", p_value=p_value, sample_size=100, detector="error-spike",
+        effect=0.49, unit="fraction", p_value=p_value, sample_size=100, detector=detector,
     )  # fmt: skip
 
 
@@ -44,6 +55,22 @@ def test_stronger_evidence_never_means_less_confidence():
     assert bundled.confidence("error-rate", None, 50) is None
 
 
+def test_no_map_knows_what_p_values_of_other_detectors_mean():
+    bundled = bundled_map()
+    assert bundled.confidence("error-rate", 1e-9, 50, detector="error-spike") is not None
+    assert bundled.confidence("error-rate", 1e-9, 50, detector="of another package") is None
+    own = (ErrorSpikeDetector(), LatencyRegressionDetector(), ThroughputDropDetector())
+    assert {detector.name for detector in own} == FITTED_DETECTORS
+
+
+def test_what_was_said_tells_by_which_map():
+    moved = with_labels(bundled_map(), np.zeros(40), np.arange(40) % 2 == 0)
+    for used in (bundled_map(), moved):
+        said = IntentDetector(confidence=used).detect(WINDOWS)
+        assert said.settings["confidence"] == used.fitted_on
+    assert "moved by 40 labels" in moved.fitted_on
+
+
 def test_planted_cases_are_seeded_and_a_fit_holds_on_other_labs():
     fitted_on, judged_on = planted_cases([1, 2, 3, 4, 5, 6]), planted_cases([51, 52, 53])
     again = planted_cases([1, 2])
@@ -53,6 +80,15 @@ def test_planted_cases_are_seeded_and_a_fit_holds_on_other_labs():
     found = judge_map(fit_map(fitted_on, provenance={}), judged_on)
     assert found.brier_skill > 0.3
     assert found.expected_calibration_error < 0.12
+    assert found.error_interval[0] < found.error_interval[1]
+    low, high = found.skill_interval
+    assert low < found.brier_skill < high
+
+
+def test_one_lab_gives_no_interval():
+    cases = Cases(("error-rate",) * 4, np.full(4, 1e-4), np.full(4, 50.0), np.arange(4) < 2,
+                  np.zeros(4, dtype=np.int64))  # fmt: skip
+    assert judge_map(bundled_map(), cases).error_interval is None
 
 
 def test_reliability_sees_overconfidence():
@@ -102,3 +138,12 @@ def test_calibration_refuses_too_few_labels_and_says_how_many_are_missing(tmp_pa
     assert map_in_force(tmp_path) == fitted
     said = fitted.confidence("error-rate", 1e-6, 100)
     assert said < bundled_map().confidence("error-rate", 1e-6, 100)
+
+
+def test_labels_of_signals_without_confidence_do_not_count(tmp_path):
+    said = [signal(n, 1e-6, "of another package" if n % 2 else "error-spike") for n in range(30)]
+    store_snapshots(tmp_path, said)
+    for n in range(30):
+        store_label(tmp_path, f"{n:020x}", truth=n % 4 == 0, why=None, labelled_by="ada")
+    with pytest.raises(InputError, match=r"15 signals .* \(8 true\).* 5 more"):
+        calibrate_on_labels(tmp_path)

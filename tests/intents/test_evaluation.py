@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +14,7 @@ import pytest
 from evolution_lab.datasets import sample_path
 from evolution_lab.errors import FrameContractError, InputError, PathNotFoundError
 from evolution_lab.intents import ErrorSpikeDetector, IntentDetector, detection_view
-from evolution_lab.intents.evaluation import read_event_labels
+from evolution_lab.intents.evaluation import Evaluation, Label, read_event_labels
 from evolution_lab.lab import Lab
 
 
@@ -123,3 +124,26 @@ def test_evidence_of_a_view_without_windows_is_empty():
     from evolution_lab.schemas import WINDOWS, empty
 
     assert IntentDetector().evidence(detection_view(empty(WINDOWS))).is_empty()
+
+
+def test_intervals_hold_the_figures_and_narrow_with_labels(lab: Lab):
+    figures = {row["what"]: row for row in lab.evaluate(sample_path()).to_dicts()}
+    assert all(row["low"] <= row["value"] <= row["high"] for row in figures.values())
+
+    def width(n: int) -> float:
+        known = Evaluation(10 * n, 8 * n, n, 9 * n, tuple(map(float, range(8 * n))), 0, 1_000)
+        row = next(row for row in known.to_dicts() if row["what"] == "F1 over events")
+        return row["high"] - row["low"]
+
+    assert width(1) > width(10) > width(100) > 0
+
+
+def test_what_was_said_before_a_label_began_is_false(lab: Lab):
+    first = min(incident.detected_at for incident in lab.detect().incidents)
+
+    def found(after: timedelta) -> int:
+        label = Label(start=first + after, end=first + after + timedelta(seconds=30))
+        return lab.evaluate([label]).found
+
+    assert found(timedelta(0)) == 1
+    assert found(timedelta(minutes=1, seconds=1)) == 0
