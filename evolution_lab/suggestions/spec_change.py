@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from evolution_lab.contracts import OperationSpec
 from evolution_lab.records import ChangeType, IntentSignal, OperationRef
 from evolution_lab.suggestions.causes import Cause
+from evolution_lab.suggestions.edits import Edit
 
 HintCategory = Literal["schema", "policy", "performance", "error-handling"]
 
@@ -39,6 +40,9 @@ class SpecChange:
         reason: One sentence: why this change answers the finding.
         actions: What a person would do, step by step.
         tags: Short labels for filters.
+        edits: The change, step by step, where ``spec`` alone does not say it: ``spec`` is then their
+            ``edits.changed_part``, ``ask`` their ``edits.ask_of`` and ``path`` their
+            ``edits.path_of``. Without, they are read from ``spec``.
     """
 
     change_type: ChangeType
@@ -52,6 +56,7 @@ class SpecChange:
     reason: str
     actions: tuple[str, ...]
     tags: tuple[str, ...] = ()
+    edits: tuple[Edit, ...] = ()
 
 
 def scoped_operation(signal: IntentSignal, cause: Cause) -> OperationRef:
