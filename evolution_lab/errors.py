@@ -121,6 +121,16 @@ class InvalidPayloadError(InputError):
         super().__init__(f"the input of {operation!r} is not valid: {'; '.join(self.violations)}.")
 
 
+class UnsafePayloadError(EvolutionLabError, ValueError):
+    """A payload cannot be stored: something personal or secret would remain.
+
+    The value itself is left out: messages end in logs.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the payload may not be stored: {why}.")
+
+
 class LakeError(EvolutionLabError):
     """The lab directory cannot be used as it is."""
 

@@ -57,7 +57,10 @@ class Call:
         came = snapshot.output
         if snapshot.error is not None and snapshot.output is None:
             came = {ERROR: snapshot.error.message}
-        return Exchange(snapshot.input, came, snapshot.timestamp)
+        replaced = snapshot.metadata.get("standIns")
+        places = map(str, replaced) if isinstance(replaced, list) else ()
+        stand_ins = frozenset(f"/{ERROR}" if each == "errorMessage" else each for each in places)
+        return Exchange(snapshot.input, came, snapshot.timestamp, stand_ins)
 
 
 def outcome_class(snapshot: TrafficSnapshot) -> str:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
@@ -26,7 +27,7 @@ from evolution_lab.golden.importing_formats import (
 )
 from evolution_lab.golden.importing_routes import RouteNames
 from evolution_lab.golden.importing_texts import json_document, yaml_documents
-from evolution_lab.golden.snapshot_sanitising import RedactingSanitiser, Sanitize, SnapshotSettler
+from evolution_lab.golden.snapshot_sanitising import Sanitize, SnapshotSanitiser, SnapshotSettler
 from evolution_lab.golden.store import Added, TrafficStore
 from evolution_lab.golden.store_lake import LakeTrafficStore
 from evolution_lab.records import TrafficSnapshot, from_json, json_schema
@@ -223,9 +224,13 @@ def import_traffic(
         raise ConfigError("import_traffic needs data (a lab directory) or store, one of them.")
     if format not in FORMATS:
         raise ConfigError(f"format == {format!r}, must be one of {', '.join(FORMATS)}.")
-    key = LabKey(secrets.token_bytes(32)) if data is None else LabKey.open(Path(data))
+    sanitiser = (
+        SnapshotSanitiser(LabKey(secrets.token_bytes(32)))
+        if data is None
+        else SnapshotSanitiser.of_lab(Path(data))
+    )
     target = store if store is not None else LakeTrafficStore(Path(str(data)))
-    settler = SnapshotSettler(target, RedactingSanitiser.with_key(key), sanitize)
+    settler = SnapshotSettler(target, sanitiser, sanitize)
     reader = TrafficReader(RouteNames(document, service, version), headers or HeaderList())
     root = Path(str(data)) / "lake" if data is not None else Path("/nonexistent")
     files, skipped = find_files(map(Path, paths), root)
@@ -293,13 +298,16 @@ def snapshot_line_schema() -> dict[str, Any]:
     }
 
 
+_CLEANED_TOGETHER: Final = 2000
+"""Calls looked at together for what one of a session tells of the others."""
+
+
 def _clean(
     snapshots: Iterable[TrafficSnapshot], settler: SnapshotSettler
 ) -> Iterator[TrafficSnapshot]:
-    for snapshot in snapshots:
-        clean = settler.clean(snapshot)
-        if clean is not None:
-            yield clean
+    source = iter(snapshots)
+    while batch := list(islice(source, _CLEANED_TOGETHER)):
+        yield from settler.cleaned(batch)
 
 
 def _calls(

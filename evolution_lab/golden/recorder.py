@@ -26,8 +26,8 @@ from evolution_lab.golden.reservoir import RESERVED, Reservoir
 from evolution_lab.golden.sampling import checked_rate, first_share, share_of
 from evolution_lab.golden.snapshot_frames import packed
 from evolution_lab.golden.snapshot_sanitising import (
-    RedactingSanitiser,
     Sanitize,
+    SnapshotSanitiser,
     SnapshotSettler,
     sanitize_name,
 )
@@ -181,7 +181,7 @@ class TrafficRecorder:
             function = sanitize if callable(sanitize) else None
             if isinstance(sanitize, str):
                 raise ConfigError(f"sanitize == {sanitize!r}, must be a function with a store.")
-            sanitiser = RedactingSanitiser.with_key(LabKey(secrets.token_bytes(_KEY_BYTES)))
+            sanitiser = SnapshotSanitiser(LabKey(secrets.token_bytes(_KEY_BYTES)))
             self._sink = StoreSink(SnapshotSettler(store, sanitiser, function, kept))
         self._queue = FrameQueue(self._sink.take)
         reserved = min(self.sample_rate * RESERVED, 1 - self.sample_rate)

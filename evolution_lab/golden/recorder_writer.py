@@ -23,12 +23,11 @@ from evolution_lab.errors import LakeError
 from evolution_lab.golden.http_snapshots import HeaderList
 from evolution_lab.golden.recorder_sinks import LENGTH
 from evolution_lab.golden.snapshot_sanitising import (
-    RedactingSanitiser,
+    SnapshotSanitiser,
     SnapshotSettler,
     sanitize_named,
 )
 from evolution_lab.golden.store_lake import LakeTrafficStore
-from evolution_lab.redaction import LabKey
 from evolution_lab.telemetry.live_ledger import Ledger
 
 _NICENESS: Final = 19
@@ -120,7 +119,7 @@ def main(text: str) -> None:
     data = Path(orders["data"])
     settler = SnapshotSettler(
         store=LakeTrafficStore(data, distinct=False),
-        sanitiser=RedactingSanitiser.with_key(LabKey.open(data)),
+        sanitiser=SnapshotSanitiser.of_lab(data),
         sanitize=sanitize_named(orders["sanitize"]),
         headers=HeaderList(
             request=frozenset(orders["request_headers"]),

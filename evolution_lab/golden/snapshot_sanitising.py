@@ -8,8 +8,9 @@ from __future__ import annotations
 import importlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from evolution_lab.errors import ConfigError
@@ -18,7 +19,9 @@ from evolution_lab.golden.snapshot_frames import unpacked_snapshot
 from evolution_lab.golden.store import TrafficStore
 from evolution_lab.records import RecordedError, TrafficSnapshot
 from evolution_lab.redaction import LabKey, Redactor
-from evolution_lab.redaction.key_names import kind_of_name
+from evolution_lab.redaction.issued_stand_ins import FILE as ISSUED_FILE
+from evolution_lab.redaction.issued_stand_ins import IssuedStandIns
+from evolution_lab.redaction.payloads import FreeText, PayloadSanitiser
 from evolution_lab.telemetry.live_ledger import Settled
 
 log = logging.getLogger(__name__)
@@ -26,82 +29,138 @@ log = logging.getLogger(__name__)
 Sanitize = Callable[[TrafficSnapshot], TrafficSnapshot | None]
 """Returns a snapshot that may be stored, or None for one that may not."""
 _PLAIN_METADATA: Final = frozenset(
-    {"method", "traceId", "spanId", "kept", "exception", "source", "recorderRate"}
+    {"method", "traceId", "spanId", "kept", "exception", "source", "recorderRate", "truncated"}
 )
+_OWN_TEXTS: Final = frozenset({"errorMessage", "errorCode", "path"})
+"""Parts whose words are the service's own: what is recognised in them is replaced, the rest stays."""
+STAND_INS: Final = "standIns"
+"""Name within the metadata: JSON Pointers into the output where something stands in, and
+``errorMessage`` where the error's message holds any."""
 
 
 class Sanitiser(Protocol):
-    """Takes personal data and secrets out of a snapshot."""
+    """Takes personal data and secrets out of snapshots."""
+
+    def begin(self, snapshots: Sequence[TrafficSnapshot]) -> None:
+        """Look at snapshots that are stored together before each of them is cleaned."""
+        ...
 
     def snapshot(self, snapshot: TrafficSnapshot) -> TrafficSnapshot:
         """Return the same snapshot without them; raises where it cannot promise that."""
         ...
 
+    def end(self) -> None:
+        """Keep what the next ones, here and in other processes, need to know."""
+        ...
 
-@dataclass(frozen=True)
-class RedactingSanitiser:
-    """Masks what the package's recognisers find, in every text of a snapshot.
 
-    Attributes:
-        redactor: Recognisers and the lab's key.
+class SnapshotSanitiser:
+    """Puts stand-ins in the place of personal data and secrets, the same for the same value.
+
+    What one call of a trace or session tells is replaced in its other calls too: in those stored
+    with it, and in those after it.
+
+    Args:
+        key: The lab's key.
+        redactor: Cleans names of operations and tenants.
+        free_text: What becomes of texts that people wrote freely.
+        issued: Shared record of stand-ins; None keeps one in memory.
     """
 
-    redactor: Redactor
+    def __init__(
+        self,
+        key: LabKey,
+        *,
+        redactor: Redactor | None = None,
+        free_text: FreeText = "mask",
+        issued: IssuedStandIns | None = None,
+    ) -> None:
+        self._redactor = redactor or Redactor(key)
+        self._issued = IssuedStandIns() if issued is None else issued
+        self._payloads = PayloadSanitiser(
+            key, free_text=free_text, plain_names=_OWN_TEXTS, issued=self._issued
+        )
 
     @classmethod
-    def with_key(cls, key: LabKey) -> RedactingSanitiser:
-        """Return a sanitiser whose pseudonyms are those of a lab."""
-        return cls(Redactor(key))
+    def of_lab(cls, data_dir: Path, *, free_text: FreeText = "mask") -> SnapshotSanitiser:
+        """Return the sanitiser of a lab directory: its key, and what its writers have issued."""
+        issued = IssuedStandIns(data_dir / ISSUED_FILE)
+        return cls(LabKey.open(data_dir), free_text=free_text, issued=issued)
+
+    def begin(self, snapshots: Sequence[TrafficSnapshot]) -> None:
+        """Learn what each snapshot tells of its trace and session."""
+        self._issued.refresh()
+        links = Counter(link for each in snapshots if (link := _link(each)) is not None)
+        for snapshot in snapshots:
+            link = _link(snapshot)
+            if link is not None and links[link] > 1:
+                self._payloads.learn(_parts(snapshot), link=link)
+
+    def end(self) -> None:
+        """Write down which stand-ins were issued."""
+        self._issued.flush()
 
     def snapshot(self, snapshot: TrafficSnapshot) -> TrafficSnapshot:
-        """Return a snapshot without personal data and secrets."""
-        redactor, error = self.redactor, snapshot.error
+        """Return a snapshot with stand-ins; ``metadata["standIns"]`` says where its output has them.
+
+        Raises:
+            UnsafePayloadError: Something personal or secret would remain.
+        """
+        cleaned = self._payloads.sanitised(_parts(snapshot), link=_link(snapshot))
+        payload, error = cleaned.payload, snapshot.error
         if error is not None:
             error = RecordedError(
-                name=error.name,
-                message=None if error.message is None else redactor.text(error.message),
-                code=None if error.code is None else redactor.text(error.code),
+                name=error.name, message=payload["errorMessage"], code=payload["errorCode"]
             )
+        metadata = {
+            name: self._redactor.pseudonym("session", str(value)) if name == "sessionId" else value
+            for name, value in snapshot.metadata.items()
+            if name in _PLAIN_METADATA or name == "sessionId"
+        } | payload["metadata"]
+        replaced = [_pointer(path[1:]) for path in cleaned.changed if path[0] == "output"]
+        if ("errorMessage",) in cleaned.changed:
+            replaced.append("errorMessage")
+        if replaced:
+            metadata[STAND_INS] = sorted(replaced)
         return replace(
             snapshot,
             operation=replace(
-                snapshot.operation, key=redactor.operation_key(snapshot.operation.key)
+                snapshot.operation, key=self._redactor.operation_key(snapshot.operation.key)
             ),
-            input=self._value(snapshot.input, ""),
-            output=self._value(snapshot.output, ""),
+            input=payload["input"],
+            output=payload["output"],
             error=error,
             tenant_id=self._name("tenant", snapshot.tenant_id),
             user_id=self._name("actor", snapshot.user_id),
-            metadata={
-                name: self._metadata(name, value) for name, value in snapshot.metadata.items()
-            },
+            metadata=metadata,
         )
 
-    def _metadata(self, name: str, value: Any) -> Any:
-        if name == "sessionId":
-            return self.redactor.pseudonym("session", str(value))
-        return value if name in _PLAIN_METADATA else self._value(value, name)
-
     def _name(self, kind: str, value: str | None) -> str | None:
-        if value is None or (kind == "tenant" and self.redactor.text(value) == value):
+        if value is None or (kind == "tenant" and self._redactor.text(value) == value):
             return value
-        return self.redactor.pseudonym(kind, value)
+        return self._redactor.pseudonym(kind, value)
 
-    def _value(self, value: Any, name: str) -> Any:
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, Mapping):
-            return {self.redactor.text(key): self._value(each, key) for key, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._value(each, name) for each in value]
-        kind = kind_of_name(name)
-        if kind is not None:
-            return f"[{kind}]"
-        if isinstance(value, str):
-            return self.redactor.text(value)
-        written = str(value)
-        masked = self.redactor.text(written)
-        return value if masked == written else masked
+
+def _link(snapshot: TrafficSnapshot) -> str | None:
+    found = snapshot.metadata.get("sessionId") or snapshot.metadata.get("traceId")
+    return None if found is None else str(found)
+
+
+def _parts(snapshot: TrafficSnapshot) -> dict[str, Any]:
+    """Return what of a snapshot may hold anybody's data, by name."""
+    metadata = snapshot.metadata.items()
+    error = snapshot.error
+    return {
+        "input": snapshot.input,
+        "output": snapshot.output,
+        "errorMessage": None if error is None else error.message,
+        "errorCode": None if error is None else error.code,
+        "metadata": {k: v for k, v in metadata if k not in _PLAIN_METADATA and k != "sessionId"},
+    }
+
+
+def _pointer(path: Sequence[str | int]) -> str:
+    return "".join(f"/{str(key).replace('~', '~0').replace('/', '~1')}" for key in path)
 
 
 def sanitize_name(function: Sanitize | str | None) -> str | None:
@@ -174,42 +233,57 @@ class SnapshotSettler:
         Raises:
             LakeError: The store could not take them; nothing is settled.
         """
-        made = [each for each in map(self.sanitised, frames) if each is not None]
+        unpacked = [each for each in map(self.unpacked, frames) if each is not None]
+        made = self.cleaned(unpacked)
         added = self.store.add(made)
         return Settled(added.added, added.duplicates, len(frames) - len(made))
 
-    def sanitised(self, frame: bytes) -> TrafficSnapshot | None:
-        """Return a call as it may be stored; None where it may not."""
+    def cleaned(self, snapshots: Sequence[TrafficSnapshot]) -> list[TrafficSnapshot]:
+        """Return snapshots as they may be stored, without those that may not."""
+        wanted = [each for each in map(self._wanted, snapshots) if each is not None]
         try:
-            snapshot = unpacked_snapshot(frame, self.headers)
+            self.sanitiser.begin(wanted)
+            cleaned = [each for each in map(self._clean, wanted) if each is not None]
+            self.sanitiser.end()
+        except Exception as error:  # noqa: BLE001 - what cannot be cleaned is not kept
+            self._dropped("sanitising", error, len(wanted))
+            return []
+        return cleaned
+
+    def unpacked(self, frame: bytes) -> TrafficSnapshot | None:
+        """Return a call as it was recorded; None where it cannot be read."""
+        try:
+            return unpacked_snapshot(frame, self.headers)
         except UnrecordableError as error:
             self.refused[error.reason] += 1
-            return None
         except Exception as error:  # noqa: BLE001 - one odd call must not hold up the others
             self._dropped("unreadable", error)
-            return None
-        return self.clean(snapshot)
+        return None
 
-    def clean(self, snapshot: TrafficSnapshot) -> TrafficSnapshot | None:
-        """Return a snapshot as it may be stored; None where it may not."""
-        wanted: TrafficSnapshot | None = snapshot
+    def _wanted(self, snapshot: TrafficSnapshot) -> TrafficSnapshot | None:
+        """Return what the user's own function makes of a call."""
+        if self.sanitize is None:
+            return snapshot
         try:
-            if self.sanitize is not None:
-                wanted = self.sanitize(snapshot)
-                if wanted is None:
-                    self.refused["unwanted"] += 1
-                    return None
-            if not isinstance(wanted, TrafficSnapshot):
-                raise TypeError(
-                    f"sanitize gave a {type(wanted).__name__}, must be TrafficSnapshot."
-                )
-            return self.sanitiser.snapshot(wanted)
+            wanted = self.sanitize(snapshot)
+            if wanted is None:
+                self.refused["unwanted"] += 1
+            elif not isinstance(wanted, TrafficSnapshot):
+                raise TypeError(f"sanitize gave {type(wanted).__name__}, must be TrafficSnapshot.")
+        except Exception as error:  # noqa: BLE001 - what cannot be cleaned is not kept
+            self._dropped("sanitising", error)
+            return None
+        return wanted
+
+    def _clean(self, snapshot: TrafficSnapshot) -> TrafficSnapshot | None:
+        try:
+            return self.sanitiser.snapshot(snapshot)
         except Exception as error:  # noqa: BLE001 - what cannot be cleaned is not kept
             self._dropped("sanitising", error)
             return None
 
-    def _dropped(self, reason: str, error: Exception) -> None:
-        self.refused[reason] += 1
-        if self.refused[reason] == 1:
+    def _dropped(self, reason: str, error: Exception, calls: int = 1) -> None:
+        self.refused[reason] += calls
+        if self.refused[reason] == calls:
             # The error's text may hold what was to be taken out.
             log.error("%s failed (%s); such snapshots are dropped", reason, type(error).__name__)

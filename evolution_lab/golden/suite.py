@@ -19,7 +19,7 @@ from evolution_lab.records.json_form import CAMEL_CASE, to_plain
 
 SUITE_FORMAT_VERSION: Final = 1
 
-EvidenceKind = Literal["replicates", "recordings", "reruns", "link", "shape"]
+EvidenceKind = Literal["replicates", "recordings", "reruns", "link", "shape", "sanitised"]
 RefusalReason = Literal[
     "structural",
     "root-value",
@@ -84,7 +84,8 @@ class Relaxation:
         path: JSON Pointer within the step's output (or ``/error/message``).
         matcher: What is still checked, in a word: ``uuid``, ``type:integer``, ``text`` …
         evidence: How it was seen to change: repeated requests, a second recording, reruns of the
-            runner, a link to another changing value, or its shape alone.
+            runner, a link to another changing value, its shape alone, or that something stands in
+            for what was recorded (``sanitised``).
         detail: The evidence in words; no values of payloads.
     """
 

@@ -67,11 +67,13 @@ class Exchange:
         sent: The input.
         output: What came back.
         at: When; what tells that a time was read from a clock.
+        stand_ins: JSON Pointers into the output where something stands in for what was recorded.
     """
 
     sent: Any
     output: Any
     at: datetime | None = None
+    stand_ins: frozenset[str] = frozenset()
 
     @cached_property
     def leaves(self) -> list[Leaf]:

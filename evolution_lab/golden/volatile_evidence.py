@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from evolution_lab.golden.comparison import at_pointer
+from evolution_lab.golden.comparison import as_text, at_pointer
 from evolution_lab.golden.expected_trees import pointer
 from evolution_lab.golden.links import Link, Path
-from evolution_lab.golden.matchers import PATTERNS, json_type, matcher_of
+from evolution_lab.golden.matchers import PATTERNS, json_type, matcher_of, of_type
 from evolution_lab.golden.shapes import IDENTITY_WORDS, Shape, shape_of, words_of
 from evolution_lab.golden.suite import EvidenceKind, Refusal
 from evolution_lab.golden.volatile import Exchange, Finding, KnownIds, Place, find_changing
@@ -194,6 +194,7 @@ class _Judgement:
             self.decide(place, findings, original, again)
         self.unlink(findings)
         self.take_places(findings)
+        self.take_stand_ins(findings)
         refusals = tuple(self.refusals[key] for key in sorted(self.refusals))
         return Verdict(findings, self.loose, refusals)
 
@@ -311,6 +312,25 @@ class _Judgement:
                     detail=f"changes at this place between {_WORDS[kind]} of other cases",
                 )
             self.loosen(step, exchange.output, ())
+
+    def take_stand_ins(self, findings: dict[Place, Finding]) -> None:
+        """Let go what was replaced where it was recorded, unless it repeats what is sent."""
+        sent: set[str] = set()
+        for step, exchange in enumerate(self.subject.exchanges):
+            sent |= exchange.sent_texts
+            if not exchange.stand_ins:
+                continue
+            for leaf in exchange.leaves:
+                place = (step, leaf.path)
+                if place in findings or pointer(leaf.path) not in exchange.stand_ins:
+                    continue
+                if as_text(leaf.value) in sent:
+                    continue  # what stands in is sent, and comes back
+                findings[place] = Finding(
+                    matcher=of_type(json_type(leaf.value)),
+                    evidence="sanitised",
+                    detail="something stands in for what was recorded",
+                )
 
     def loosen(self, step: int, value: Any, path: Path) -> None:
         if isinstance(value, Mapping):

@@ -15,9 +15,11 @@ _CANDIDATE = re.compile(
     # Groups of digits are taken whole (possessively): a long run of digits is looked at once, not
     # in every way in which it could be parted.
     r"(?<![\w.\-+])(?:\+\d{7,15}+"
-    r"|(?:\+ ?)?\(?\d{1,18}+\)?(?:(?:[ \u00a0./-]{1,2}\(?|\()\d{1,9}+\)?){0,6})"
-    r"(?![\w-]|[.,]\d)"
+    r"|(?:\+ ?)?\(?\d{1,18}+\)?(?:(?:[ \u00a0./-]{0,2}\(0\) ?|[ \u00a0./-]{1,2}\(?|\()\d{1,12}+\)?){0,6})"
+    r"(?: ?(?:x|ext\.? ?)\d{1,6})?(?![\w-]|[.,]\d)"
 )
+_EXTENSION = re.compile(r" ?(?:x|ext\.? ?)\d{1,6}$")
+_NO_DIGIT = re.compile(r"[^0-9]+")
 _ANNOUNCED = re.compile(
     r"(?i)(?:phone|tel(?:efon|ephone)?|mobile|cell|fax|whatsapp|sms|msisdn|call(?:ed)?)"
     r"[\w.]{0,10}[\"']?[\s:=#\"'(]{0,4}(?:is|no|number|nr)?[\s.:=\"'(]{0,3}$"
@@ -55,7 +57,7 @@ def find_phones(text: str) -> Iterator[tuple[int, int]]:
     """
     for match in _CANDIDATE.finditer(text):
         number = match[0]
-        digits = decimal_digits(number)
+        digits = decimal_digits(_EXTENSION.sub("", number).replace("(0)", ""))
         if not _SHORTEST_ANNOUNCED <= len(digits) <= _LONGEST or _DATE.fullmatch(number):
             continue
         if number.startswith("+") or (digits.startswith("00") and len(digits) >= 10):
@@ -75,6 +77,8 @@ def decimal_digits(text: str) -> str:
         >>> decimal_digits("(030) \u0669\u0660-18")
         '0309018'
     """
+    if text.isascii():
+        return _NO_DIGIT.sub("", text)
     return "".join(str(unicodedata.decimal(each)) for each in text if each.isdecimal())
 
 
@@ -109,11 +113,11 @@ def _possible_abroad(digits: str) -> bool:
 
 
 def _fits_a_plan(digits: str) -> bool:
-    return any(plan.fullmatch(digits) for plan in _plans())
+    return _plans().fullmatch(digits) is not None
 
 
 @cache
-def _plans() -> tuple[re.Pattern[str], ...]:
+def _plans() -> re.Pattern[str]:
     """Return the numbering plans of the regions: trunk prefix, then fixed line or mobile.
 
     libphonenumber's own check parses a number once per region; one pattern each is twenty times
@@ -127,4 +131,4 @@ def _plans() -> tuple[re.Pattern[str], ...]:
         patterns = [kind.national_number_pattern for kind in kinds if kind is not None]
         trunk = re.escape(metadata.national_prefix or "")
         plans.add(f"(?:{trunk})?(?:{'|'.join(filter(None, patterns))})")
-    return tuple(re.compile(plan) for plan in sorted(plans))
+    return re.compile("|".join(sorted(plans)))

@@ -47,11 +47,13 @@ class Recogniser:
         kind: What it finds.
         find: Yields (start, end) of each place in a text.
         in_names: Whether it also looks into names of operations, where a guess would do harm.
+        fewest_digits: A text with fewer digits than these is not looked at.
     """
 
     kind: str
     find: Callable[[str], Iterator[Span]]
     in_names: bool
+    fewest_digits: int = 0
 
 
 _DIGIT = re.compile(r"\d")
@@ -84,6 +86,7 @@ _SSN = re.compile(
     r"(?<![\w.-])(?!000|666)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])"
     r"|(?i:\b(?:ssn|social security)\D{0,20})(?P<announced>\d{3}[ -]?\d{2}[ -]?\d{4})(?!\d)"
 )
+_NAMED_SSN = re.compile(r"(?i)ssn|social security")
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{2,39}(?:\.\d{1,3}){0,3}(?![\w:])")
 _MAC = re.compile(
@@ -110,8 +113,8 @@ def _emails(text: str) -> Iterator[Span]:
             yield start, domain.end()
 
 
-def _cards(text: str) -> Iterator[Span]:
-    """Find card numbers also where other numbers stand before or behind them."""
+def find_cards(text: str) -> Iterator[Span]:
+    """Yield (start, end) of card numbers, also where other numbers stand before or behind them."""
     for run in _CARD_GROUPS.finditer(text):
         if len(run[0]) < 13 or _within_identifier(text, run.start()):
             continue
@@ -149,6 +152,8 @@ def _ibans(text: str) -> Iterator[Span]:
 
 
 def _ssns(text: str) -> Iterator[Span]:
+    if text.count("-") < 2 and not _NAMED_SSN.search(text):
+        return
     for match in _SSN.finditer(text):
         yield match.span("announced" if match["announced"] else 0)
 
@@ -178,6 +183,8 @@ def _is_plausible_v6(candidate: str) -> bool:
 
 
 def _macs(text: str) -> Iterator[Span]:
+    if text.count(":") < 5 and text.count("-") < 5:
+        return
     for match in _MAC.finditer(text):
         yield match.span()
 
@@ -187,21 +194,27 @@ def _birthdays(text: str) -> Iterator[Span]:
         yield match.span(1)
 
 
-def _if_digits(find: Callable[[str], Iterator[Span]]) -> Callable[[str], Iterator[Span]]:
-    return lambda text: find(text) if _DIGIT.search(text) else iter(())
+_WITHOUT_DIGITS: Final = str.maketrans("", "", "0123456789")
+
+
+def count_digits(text: str) -> int:
+    """Return how many digits a text has, those of other scripts too."""
+    if text.isascii():
+        return len(text) - len(text.translate(_WITHOUT_DIGITS))
+    return len(_DIGIT.findall(text))
 
 
 RECOGNISERS: Final = (
     Recogniser("secret", find_issued_secrets, in_names=True),
     Recogniser("secret", find_assigned_secrets, in_names=True),
     Recogniser("email", _emails, in_names=True),
-    Recogniser("iban", _if_digits(_ibans), in_names=True),
-    Recogniser("card", _if_digits(_cards), in_names=True),
-    Recogniser("ssn", _if_digits(_ssns), in_names=True),
-    Recogniser("ip", _if_digits(_addresses), in_names=True),
-    Recogniser("mac", _if_digits(_macs), in_names=True),
-    Recogniser("birthday", _if_digits(_birthdays), in_names=False),
-    Recogniser("phone", _if_digits(find_phones), in_names=False),
+    Recogniser("iban", _ibans, in_names=True, fewest_digits=4),
+    Recogniser("card", find_cards, in_names=True, fewest_digits=13),
+    Recogniser("ssn", _ssns, in_names=True, fewest_digits=9),
+    Recogniser("ip", _addresses, in_names=True, fewest_digits=1),
+    Recogniser("mac", _macs, in_names=True, fewest_digits=1),
+    Recogniser("birthday", _birthdays, in_names=False, fewest_digits=4),
+    Recogniser("phone", find_phones, in_names=False, fewest_digits=5),
     Recogniser("secret", find_random_tokens, in_names=False),
 )
 """In order of precedence: where two find overlapping places, the union gets the first one's kind."""
@@ -218,10 +231,11 @@ def find_all(text: str, *, names_only: bool = False) -> list[Finding]:
         >>> find_all("mail jane@example.org")
         [Finding(kind='email', start=5, end=21)]
     """
+    digits = count_digits(text)
     spans = [
         (start, end, rank)
         for rank, recogniser in enumerate(RECOGNISERS)
-        if recogniser.in_names or not names_only
+        if recogniser.fewest_digits <= digits and (recogniser.in_names or not names_only)
         for start, end in recogniser.find(text)
     ]
     merged: list[tuple[int, int, int]] = []

@@ -99,6 +99,8 @@ def find_assigned_secrets(text: str) -> Iterator[Span]:
     if any(scheme in folded for scheme in ("bearer", "basic", "digest", "negotiate", "apikey")):
         for match in _SCHEME.finditer(text):
             yield match.span(1)
+    if not (":" in text or "=" in text or "%3" in text):
+        return
     if not any(mark in folded for mark in _NAME_MARKS):
         return
     for match in _ASSIGNED.finditer(text):

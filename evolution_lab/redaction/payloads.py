@@ -1,0 +1,502 @@
+"""Payloads without personal data: JSON in, the same JSON with stand-ins out, or nothing at all.
+
+The first pass decides leaf by leaf, from names, shapes and recognisers. Whatever it learnt (this
+text is somebody's name) the second pass replaces everywhere else: in free text, in URLs, in another
+encoding, in linked payloads. A last look must then find nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, Literal
+from urllib.parse import quote, quote_plus, unquote_plus
+
+import orjson
+
+from evolution_lab.errors import UnsafePayloadError
+from evolution_lab.redaction.field_kinds import (
+    SAFE_SHAPE,
+    is_free_text,
+    telling_kind,
+    vague_kind,
+    whole_kind,
+)
+from evolution_lab.redaction.issued_stand_ins import IssuedStandIns
+from evolution_lab.redaction.pseudonyms import LabKey
+from evolution_lab.redaction.recognisers import RECOGNISERS, Finding, find_all
+from evolution_lab.redaction.secret_shapes import find_issued_secrets
+from evolution_lab.redaction.stand_ins import StandIns, is_stand_in, stands_in
+
+FreeText = Literal["mask", "keep", "drop"]
+Path = tuple[str | int, ...]
+
+_DEEPEST: Final = 200
+_MOST_LINKS: Final = 10_000
+_MOST_LEARNT: Final = 256
+_SHORTEST_LEARNT: Final = 4
+_LEAST_CARD: Final = 10**12
+_LEAST_LEARNT: Final = 10**6
+_SHORTEST_SECRET: Final = 6
+_DULL = re.compile(r"[^\W\d]{0,3}|[A-Za-z]{1,15}(?:[ ,.!?'-]{1,2}[A-Za-z]{1,15}){0,8}[.!?]?")
+_SUSPICIOUS = re.compile(
+    r"(?i)pass|pwd|secret|token|key|cookie|sess|auth|bearer|basic|pin|otp|cv[vc]"
+)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
+_WORD = re.compile(r"[^\W\d_]+")
+_PLAIN_NAMES: Final = frozenset({"status", "method", "statusText"})
+_PEOPLE: Final = frozenset({"name", "address"})
+
+
+@dataclass
+class _Learnt:
+    """What a payload told: texts that are somebody's, and what stands in for each."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def add(self, kind: str, value: str, stand_in: str, stand_ins: StandIns) -> None:
+        shortest = _SHORTEST_SECRET if kind == "secret" else _SHORTEST_LEARNT
+        if len(value) < shortest or len(self.texts) >= _MOST_LEARNT or is_stand_in(value):
+            return
+        self.texts[value] = stand_in
+        if kind == "name":
+            for word in _WORD.findall(value):
+                if len(word) >= _SHORTEST_LEARNT:
+                    self.tokens[word] = stand_ins.of("word", word)
+
+    def update(self, other: _Learnt) -> None:
+        for mine, theirs in ((self.texts, other.texts), (self.tokens, other.tokens)):
+            for value, stand_in in theirs.items():
+                if len(mine) < _MOST_LEARNT:
+                    mine.setdefault(value, stand_in)
+
+
+@dataclass(frozen=True)
+class SanitisedPayload:
+    """A payload that may be stored.
+
+    Attributes:
+        payload: The parts that were handed in, with stand-ins.
+        changed: Where something was replaced, as paths of names and places.
+        kinds: How many of each kind were replaced.
+    """
+
+    payload: dict[str, Any]
+    changed: tuple[Path, ...]
+    kinds: Mapping[str, int]
+
+
+class PayloadSanitiser:
+    """Takes personal data and secrets out of JSON payloads; equal stays equal, different different.
+
+    Not for several threads at once.
+
+    Args:
+        key: The lab's key.
+        free_text: What becomes of texts people wrote freely: ``mask`` puts ``[text …]`` in their
+            place, ``keep`` replaces what is recognised within them, ``drop`` empties them.
+        plain_names: Names of fields whose texts are the service's own, such as ``description`` of
+            a catalogue: never taken for free text or for people.
+        issued: Shared record of what stands in for something already.
+
+    Examples:
+        >>> sanitiser = PayloadSanitiser(LabKey(b"k" * 32))
+        >>> given = {"email": "ada@shop.test", "note": "please call Ada at ada@shop.test"}
+        >>> cleaned = sanitiser.sanitised({"body": given}).payload["body"]
+        >>> cleaned["email"].endswith("@example.com"), cleaned["note"][:6]
+        (True, '[text ')
+        >>> sanitiser.sanitised({"body": {"to": "ada@shop.test"}}).payload["body"]["to"] == cleaned["email"]
+        True
+    """
+
+    def __init__(
+        self,
+        key: LabKey,
+        *,
+        free_text: FreeText = "mask",
+        plain_names: Iterable[str] = (),
+        issued: IssuedStandIns | None = None,
+    ) -> None:
+        self._stand_ins = StandIns(key, issued)
+        self._free_text = free_text
+        self._plain = frozenset(plain_names) | _PLAIN_NAMES
+        self._links: OrderedDict[str, _Learnt] = OrderedDict()
+        self._cache: dict[tuple[str, str, str], tuple[str, str] | None] = {}
+
+    @property
+    def stand_ins(self) -> StandIns:
+        """What draws stand-ins."""
+        return self._stand_ins
+
+    def learn(self, parts: Mapping[str, Any], *, link: str | None) -> None:
+        """Look through a payload for what linked ones must not show either.
+
+        Args:
+            parts: JSON values by name.
+            link: Names the trace or session.
+        """
+        if link is not None:
+            self._linked(link).update(self._walked(parts)[1])
+
+    def sanitised(self, parts: Mapping[str, Any], *, link: str | None = None) -> SanitisedPayload:
+        """Return a payload with stand-ins.
+
+        Args:
+            parts: JSON values by name, such as ``input`` and ``output``.
+            link: Names the trace or session; what was learnt under it is replaced here, too.
+
+        Raises:
+            UnsafePayloadError: Something personal or secret would remain; nothing may be stored.
+        """
+        walk, learnt = self._walked(parts)
+        if link is not None:
+            linked = self._linked(link)
+            linked.update(learnt)
+            learnt = linked
+        payload = walk.result
+        if learnt.texts:
+            payload = self._second_pass(payload, learnt, walk)
+        _last_look(payload)
+        changed = tuple(dict.fromkeys(walk.changed))
+        return SanitisedPayload(payload, changed, dict(walk.kinds))
+
+    def _linked(self, link: str) -> _Learnt:
+        learnt = self._links.get(link)
+        if learnt is None:
+            learnt = self._links[link] = _Learnt()
+            if len(self._links) > _MOST_LINKS:
+                self._links.popitem(last=False)
+        else:
+            self._links.move_to_end(link)
+        return learnt
+
+    def _walked(self, parts: Mapping[str, Any]) -> tuple[_Walk, _Learnt]:
+        walk = _Walk(self)
+        walk.result = {
+            name: walk.value(value, name if isinstance(value, str) else "", "", (name,))
+            for name, value in parts.items()
+        }
+        return walk, walk.learnt
+
+    def _second_pass(self, payload: dict[str, Any], learnt: _Learnt, walk: _Walk) -> dict[str, Any]:
+        if not walk.remaining:
+            return payload
+        variants = _found_variants("\x00".join(walk.remaining), learnt)
+        if not variants:
+            return payload
+        replaced: dict[str, Any] = _replace(payload, variants, (), walk.changed)
+        return replaced
+
+    # What follows decides on single texts; ``_Walk`` calls it for each leaf.
+
+    def kind_and_text(self, name: str, parent: str, value: str) -> tuple[str, str] | None:
+        """Return the kind of a text and what stands in for it, None where it may stay."""
+        asked = (name, parent, value)
+        if len(value) > 200:
+            return self._decided(*asked)
+        if asked in self._cache:
+            return self._cache[asked]
+        decided = self._decided(*asked)
+        if len(self._cache) > 50_000:
+            self._cache.clear()
+        self._cache[asked] = decided
+        return decided
+
+    def _decided(self, name: str, parent: str, value: str) -> tuple[str, str] | None:
+        if not value or is_stand_in(value):
+            return None
+        if name in self._plain:
+            return self._within(value)
+        kind = telling_kind(name, parent)
+        if kind is not None:
+            return kind, self._stand_in(kind, value)
+        kind = vague_kind(name, parent, value)
+        if kind is not None:
+            return kind, self._stand_ins.of(kind, value)
+        if SAFE_SHAPE.fullmatch(value):
+            return None
+        kind = whole_kind(value)
+        if kind is not None:
+            return kind, self._stand_ins.of(kind, value)
+        nested = self._nested(name, value)
+        if nested is not None:
+            return nested
+        if self._free_text != "keep" and is_free_text(name, value):
+            return "text", "" if self._free_text == "drop" else self._stand_ins.of("text", value)
+        return self._within(value)
+
+    def _stand_in(self, kind: str, value: str) -> str:
+        """Return what stands in for a value whose name is telling, in the form the value has."""
+        if kind != "secret" and not _fits(kind, value):
+            findings = find_all(value)
+            whole = [f for f in findings if f.start == 0 and f.end == len(value)]
+            kind = whole[0].kind if whole else "secret" if kind not in _PEOPLE else kind
+        return self._stand_ins.of(kind, value)
+
+    def _within(self, value: str) -> tuple[str, str] | None:
+        """Replace what recognisers find within a text."""
+        if _DULL.fullmatch(value) and not _SUSPICIOUS.search(value):
+            return None
+        findings = find_all(value)
+        if "%" in value or "+" in value:
+            plain = unquote_plus(value)
+            if plain != value and len(find_all(plain)) > len(findings):
+                cleaned = self._spliced(plain, find_all(plain))
+                return "encoded", quote(cleaned[1], safe="/?&=#:@.,;!~*'()-_[]")
+        if not findings:
+            return None
+        return self._spliced(value, findings)
+
+    def _spliced(self, value: str, findings: list[Finding]) -> tuple[str, str]:
+        parts, position = [], 0
+        for finding in findings:
+            stands_in = self._stand_ins.of(finding.kind, value[finding.start : finding.end])
+            parts += [value[position : finding.start], stands_in]
+            position = finding.end
+        parts.append(value[position:])
+        whole = len(findings) == 1 and findings[0].start == 0 and findings[0].end == len(value)
+        return findings[0].kind if whole else "within", "".join(parts)
+
+    def _nested(self, name: str, value: str) -> tuple[str, str] | None:
+        """Look into JSON within a text, and into text within base64."""
+        if value[0] in "{[" and value[-1] in "}]":
+            try:
+                inner = orjson.loads(value)
+            except orjson.JSONDecodeError:
+                return None
+            cleaned = self.sanitised({name or "value": inner}).payload[name or "value"]
+            if cleaned == inner:
+                return None
+            spaced = ": " in value
+            return "json", _dumped(cleaned, spaced=spaced)
+        if len(value) >= 16 and _BASE64.fullmatch(value) and len(value.rstrip("=")) % 4 != 1:
+            text = _decoded(value)
+            if text is None:
+                return None
+            cleaned = self.sanitised({"": text}).payload[""]
+            if cleaned == text:
+                return None
+            return "base64", base64.b64encode(cleaned.encode()).decode()
+        return None
+
+
+class _Walk:
+    """One look through a payload."""
+
+    def __init__(self, sanitiser: PayloadSanitiser) -> None:
+        self._sanitiser = sanitiser
+        self.learnt = _Learnt()
+        self.changed: list[Path] = []
+        self.kinds: dict[str, int] = {}
+        self.remaining: list[str] = []
+        self.result: dict[str, Any] = {}
+
+    def value(self, value: Any, name: str, parent: str, path: Path) -> Any:
+        if isinstance(value, str):
+            return self._text(value, name, parent, path)
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, (int, float)):
+            return self._number(value, name, parent, path)
+        if len(path) > _DEEPEST:
+            raise UnsafePayloadError(f"it is nested more than {_DEEPEST} deep")
+        if isinstance(value, Mapping):
+            hint = value.get("name") if isinstance(value.get("value"), str) else None
+            return {
+                self._key(str(key), path): self.value(
+                    each,
+                    hint if key == "value" and isinstance(hint, str) else str(key),
+                    name,
+                    (*path, str(key)),
+                )
+                for key, each in value.items()
+            }
+        if isinstance(value, (list, tuple)):
+            return [self.value(each, name, parent, (*path, n)) for n, each in enumerate(value)]
+        return self._text(str(value), name, parent, path)
+
+    def _key(self, key: str, path: Path) -> str:
+        if key.isidentifier() or len(key) < _SHORTEST_LEARNT:
+            return key
+        decided = self._sanitiser.kind_and_text("", "", key)
+        if decided is None or decided[0] == "text":
+            self.remaining.append(key)
+            return key
+        self._note(decided[0], path)
+        return decided[1]
+
+    def _text(self, value: str, name: str, parent: str, path: Path) -> str:
+        decided = self._sanitiser.kind_and_text(name, parent, value)
+        if decided is None:
+            if len(value) >= _SHORTEST_LEARNT and not SAFE_SHAPE.fullmatch(value):
+                self.remaining.append(value)
+            return value
+        kind, stand_in = decided
+        self._note(kind, path)
+        if kind in {"within", "encoded", "json", "base64"}:
+            self.remaining.append(stand_in)
+        if kind not in {"text", "within", "encoded", "json", "base64"}:
+            self.learnt.add(kind, value, stand_in, self._sanitiser.stand_ins)
+        elif kind == "within":
+            for found in find_all(value):
+                inner = value[found.start : found.end]
+                stands_in = self._sanitiser.stand_ins.of(found.kind, inner)
+                self.learnt.add(found.kind, inner, stands_in, self._sanitiser.stand_ins)
+        return stand_in
+
+    def _number(self, value: int | float, name: str, parent: str, path: Path) -> Any:
+        small = not isinstance(value, int) or -_LEAST_LEARNT < value < _LEAST_LEARNT
+        if small and telling_kind(name, parent) != "secret":
+            return value
+        written = str(value)
+        if -_LEAST_CARD < value < _LEAST_CARD and not (
+            telling_kind(name, parent) or vague_kind(name, parent, written)
+        ):
+            return value
+        decided = self._sanitiser.kind_and_text(name, parent, written)
+        if decided is None:
+            self.remaining.append(written)
+            return value
+        kind, stand_in = decided
+        self._note(kind, path)
+        self.learnt.add(kind, written, stand_in, self._sanitiser.stand_ins)
+        if stand_in.isdecimal() and stand_in[0] != "0":
+            return int(stand_in)
+        return stand_in
+
+    def _note(self, kind: str, path: Path) -> None:
+        self.changed.append(path)
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+
+
+def _fits(kind: str, value: str) -> bool:
+    digits = sum(ch.isdecimal() for ch in value)
+    if kind == "card":
+        return digits >= 8
+    if kind in {"phone", "ssn"}:
+        return digits >= 5
+    if kind == "iban":
+        return digits >= 5 and len(value) >= 8
+    if kind == "email":
+        return "@" in value
+    if kind == "ip":
+        return value.count(".") == 3 or ":" in value
+    return True
+
+
+def _decoded(value: str) -> str | None:
+    """Return the text that base64 holds, None where it holds none."""
+    try:
+        raw = base64.b64decode(value.replace("-", "+").replace("_", "/") + "=" * (-len(value) % 4))
+        text = raw.decode("utf-8")
+    except (binascii.Error, ValueError):
+        return None
+    return text if text.isprintable() and any(ch.isalpha() for ch in text) else None
+
+
+def _dumped(value: Any, *, spaced: bool) -> str:
+    text = orjson.dumps(value).decode()
+    if not spaced:
+        return text
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _written(payload: Mapping[str, Any]) -> str:
+    """Return a payload as JSON, whatever integers and half surrogates it holds."""
+    try:
+        return orjson.dumps(payload).decode()
+    except TypeError:
+        return json.dumps(payload, ensure_ascii=False)
+
+
+def _found_variants(joined: str, learnt: _Learnt) -> dict[str, tuple[str, bool]]:
+    """Return which learnt texts a payload still shows, in which form, and what each becomes."""
+    folded = joined.lower()
+    variants: dict[str, tuple[str, bool]] = {}
+    for text, stand_in in sorted(learnt.texts.items(), key=lambda each: -len(each[0])):
+        if text.lower() in folded:
+            variants[text] = (stand_in, False)
+        if not text.isalnum():
+            for encode in (quote, quote_plus):
+                encoded = encode(text, safe="")
+                if encoded != text and encoded.lower() in folded:
+                    variants[encoded] = (encode(stand_in, safe=""), False)
+            compact = re.sub(r"\W", "", text)
+            if compact.isdecimal() and len(compact) >= 7 and compact in joined:
+                variants[compact] = (re.sub(r"\W", "", stand_in) or stand_in, False)
+        encoded = base64.b64encode(text.encode()).decode()
+        if encoded in joined:
+            variants[encoded] = (base64.b64encode(stand_in.encode()).decode(), False)
+    for word, stand_in in learnt.tokens.items():
+        if word.lower() in folded:
+            variants.setdefault(word, (stand_in, True))
+    return variants
+
+
+Variants = Mapping[str, tuple[str, bool]]
+
+
+def _replace(value: Any, variants: Variants, path: Path, changed: list[Path]) -> Any:
+    """Return a value with every variant replaced; note where."""
+    if isinstance(value, str):
+        replaced = _replaced_text(value, variants)
+        if replaced != value:
+            changed.append(path)
+        return replaced
+    if isinstance(value, dict):
+        return {
+            key if key.isidentifier() else _replaced_text(key, variants): _replace(
+                each, variants, (*path, key), changed
+            )
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_replace(each, variants, (*path, n), changed) for n, each in enumerate(value)]
+    if type(value) is int and abs(value) >= _LEAST_LEARNT and str(value) in variants:
+        changed.append(path)
+        stand_in = variants[str(value)][0]
+        return int(stand_in) if stand_in.isdecimal() and stand_in[0] != "0" else stand_in
+    return value
+
+
+def _replaced_text(value: str, variants: Variants) -> str:
+    if is_stand_in(value):
+        return value
+    for text, (stand_in, as_word) in variants.items():
+        if text.lower() in value.lower() and stand_in not in value:
+            pattern = re.escape(text)
+            if as_word:
+                pattern = rf"(?<![^\W_]){pattern}(?![^\W_])"
+            value = re.sub(pattern, partial(_always, stand_in), value, flags=re.IGNORECASE)
+    return value
+
+
+def _always(stand_in: str, _found: re.Match[str]) -> str:
+    return stand_in
+
+
+CERTAIN: Final = frozenset({"email", "card", "iban", "ssn"})
+"""Kinds that a checksum or a form makes certain; with secrets, what the last look refuses."""
+_CERTAIN_RECOGNISERS: Final = tuple(
+    each for each in RECOGNISERS if each.kind in CERTAIN or each.find is find_issued_secrets
+)
+
+
+def _last_look(payload: Mapping[str, Any]) -> None:
+    """Refuse a payload that still shows a value of a certain kind.
+
+    Raises:
+        UnsafePayloadError: It does.
+    """
+    written = _written(payload)
+    for recogniser in _CERTAIN_RECOGNISERS:
+        for start, end in recogniser.find(written):
+            if not stands_in(recogniser.kind, written[start:end]):
+                raise UnsafePayloadError(f"a value of kind {recogniser.kind!r} would remain")
