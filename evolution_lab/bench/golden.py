@@ -8,6 +8,7 @@ from typing import Final
 
 from evolution_lab.bench.golden_kill import kill
 from evolution_lab.bench.golden_pact import agreement
+from evolution_lab.bench.golden_pii import bench_pii, judged_corpus
 from evolution_lab.bench.golden_recording import bench_recording
 from evolution_lab.bench.golden_selection import selection
 from evolution_lab.bench.golden_volatile import single_recording
@@ -19,6 +20,7 @@ Section = Callable[..., BenchReport]
 
 SECTIONS: Final[Mapping[str, Section]] = {
     "recording": bench_recording,
+    "pii": bench_pii,
 }
 """Sections that need no recordings; each takes ``quick`` by name."""
 ON_CORPORA: Final[Mapping[str, Section]] = {
@@ -26,6 +28,7 @@ ON_CORPORA: Final[Mapping[str, Section]] = {
     "pact": agreement,
     "selection": selection,
     "kill": kill,
+    "pii-corpus": judged_corpus,
 }
 """Sections that judge the corpora under ``--dataset``; each takes the folder, and ``quick`` by name."""
 

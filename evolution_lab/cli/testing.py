@@ -12,8 +12,8 @@ import typer
 
 from evolution_lab.cli.options import DEFAULT_DATA, Data, Json
 from evolution_lab.cli.output import print_json, print_table, print_text, progress_bar, tell
-from evolution_lab.cli.to_come import to_come
-from evolution_lab.errors import InputError
+from evolution_lab.cli.scanning import scan
+from evolution_lab.errors import InputError, UnsafePayloadError
 
 if TYPE_CHECKING:
     from evolution_lab.golden.batches import WrittenSuite
@@ -87,9 +87,7 @@ def add_commands(app: typer.Typer) -> None:
     group.command("check")(check)
     group.command("update")(update)
     group.command("init-runner")(init_runner)
-    group.command("scan", help="To come.", context_settings={"ignore_unknown_options": True})(
-        to_come("test scan")
-    )
+    group.command("scan")(scan)
     app.add_typer(group, name="test")
 
 
@@ -382,7 +380,15 @@ def _write(
         for aside in suite.quarantined:
             tell(f"{suite.operation}: {aside.name} set aside: {aside.reason}")
     named = replace(settings, suite_name=suite_name or "")
-    emit(suite, output, named, verified=said).write(output)
+    emitted = emit(suite, output, named, verified=said)
+    leaks = emitted.leaks()
+    if leaks:
+        kinds = ", ".join(sorted({leak.kind for leak in leaks}))
+        raise UnsafePayloadError(
+            f"the suite of {suite.operation!r} would show {kinds} in line {leaks[0].line} of its "
+            f"{leaks[0].path}; record again, or name the field in your sanitize function"
+        )
+    emitted.write(output)
     return summary(suite, output)
 
 

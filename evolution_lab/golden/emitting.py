@@ -27,6 +27,7 @@ from evolution_lab.golden.side_files import (
 )
 from evolution_lab.golden.suite import GoldenCase, GoldenStep, GoldenSuite
 from evolution_lab.records.json_form import to_plain
+from evolution_lab.redaction.scan import Leak, leaks_in_text
 
 LARGEST_BODY: Final = 4096
 LONGEST_BODY: Final = 40
@@ -96,6 +97,16 @@ class EmittedSuite:
     code: str
     data: str | None
     side: SideFile
+
+    def leaks(self) -> tuple[Leak, ...]:
+        """Return where the files show personal data or secrets; none where snapshots were clean."""
+        own = self.side.settings.base_url
+        texts = {"suite": self.code, "data": self.data or "", "side file": side_text(self.side)}
+        return tuple(
+            leak
+            for name, text in texts.items()
+            for leak in leaks_in_text(text.replace(own, "") if own else text, name=name)
+        )
 
     def write(self, output: Path) -> tuple[Path, ...]:
         """Write the files, and remove a data file that is no longer needed."""

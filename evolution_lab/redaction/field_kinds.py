@@ -8,10 +8,12 @@ shape (identifiers, times, amounts, codes) stay, unless a telling name claims th
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from evolution_lab.redaction.key_names import kind_of_name
+from evolution_lab.redaction.phone_numbers import fits_a_plan
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _VAGUE_NAMES: Final = re.compile(
@@ -58,6 +60,7 @@ _DIGITS_SHAPE: Final = {
     "ssn": re.compile(r"\d{3}[ -]?\d{2}[ -]?\d{4}|[A-Z]{2}\d{6}[A-Z]?|\d{9,12}"),
     "birthday": re.compile(r"\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}(?:T00:00.*)?"),
 }
+_SILENT_NAMES: Final = frozenset({"v", "value", "val", "data", "x", "field", "item", ""})
 _LONG_TEXT: Final = 40
 _WORDS_OF_TEXT: Final = 5
 _WORDS_OF_NAMED_TEXT: Final = 3
@@ -67,7 +70,7 @@ SAFE_SHAPE: Final = re.compile(
     r"|(?:[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})"
     r"|[0-7][0-9A-HJKMNP-TV-Z]{25}"
     r"|\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?"
-    r"|-?\d{1,6}(?:\.\d{1,6})?|\d{1,3}\.\d{1,4}\.\d{1,6}(?:-[a-z0-9.]{1,20})?"
+    r"|-?\d{1,6}(?:\.\d{1,6})?|\d{1,2}\.\d{1,3}\.\d{1,6}(?:-[a-z0-9.]{1,20})?"
     r"|[A-Z]?[a-z]{1,23}|[A-Z]{1,12}|[A-Z]{2,6}[-_]\d{1,9}|[a-z]{2,12}(?:[_.-][a-z]{1,16}){1,5}"
 )
 """Texts that are nobody's: UUID, digest, ULID, time, number, version, word, code such as ``SKU-52``."""
@@ -122,16 +125,17 @@ def is_free_text_name(name: str) -> bool:
     return _FREE_TEXT.fullmatch(_words(name)) is not None
 
 
-def vague_kind(name: str, parent: str, value: str) -> str | None:
+def vague_kind(field: FieldKind, value: str) -> str | None:
     """Return the kind that a field's name allows and its value has the shape of.
 
     Examples:
-        >>> vague_kind("to", "", "Ada Lovelace"), vague_kind("to", "", "pending")
+        >>> to = field_kind("to", "")
+        >>> vague_kind(to, "Ada Lovelace"), vague_kind(to, "pending")
         ('name', None)
-        >>> vague_kind("ship_to", "", "42 Birch Lane, Oakholm 95870")
+        >>> vague_kind(field_kind("ship_to", ""), "42 Birch Lane, Oakholm 95870")
         'address'
     """
-    for kind in _vague_kinds(name, parent):
+    for kind in field.vague:
         if kind == "name":
             if _PERSON.fullmatch(value) and _CAPITALISED.fullmatch(value):
                 return kind
@@ -143,8 +147,45 @@ def vague_kind(name: str, parent: str, value: str) -> str | None:
     return None
 
 
-def whole_kind(value: str) -> str | None:
+@dataclass(frozen=True, slots=True)
+class FieldKind:
+    """What the name of a field says, seen with the name around it.
+
+    Attributes:
+        telling: The kind it names, None where it names none.
+        vague: Kinds it may hold, if the value looks like one.
+        free_text: Whether people write freely into it.
+        silent: Whether it says nothing at all (``value``, ``v``).
+    """
+
+    telling: str | None
+    vague: tuple[str, ...]
+    free_text: bool
+    silent: bool
+
+
+@lru_cache(maxsize=8192)
+def field_kind(name: str, parent: str) -> FieldKind:
+    """Return what the name of a field says.
+
+    Examples:
+        >>> field_kind("email", "").telling, field_kind("v", "rows").silent
+        ('email', True)
+    """
+    return FieldKind(
+        telling_kind(name, parent),
+        _vague_kinds(name, parent),
+        is_free_text_name(name),
+        name.lower() in _SILENT_NAMES,
+    )
+
+
+def whole_kind(value: str, *, silent: bool = False) -> str | None:
     """Return the kind of a text that is an address or a telephone number as a whole, by its shape.
+
+    Args:
+        value: The text.
+        silent: Its field's name says nothing: digits that fit a numbering plan are taken for one.
 
     Examples:
         >>> whole_kind("42 Birch Lane, Oakholm 95870"), whole_kind("Oak table, 2 drawers")
@@ -152,19 +193,24 @@ def whole_kind(value: str) -> str | None:
     """
     if "," in value and _WHOLE_ADDRESS.fullmatch(value):
         return "address"
-    return "phone" if value[:1] == "0" and _BARE_PHONE.fullmatch(value) else None
+    if value[:1] == "0" and _BARE_PHONE.fullmatch(value):
+        return "phone"
+    if silent and value.isdecimal() and 9 <= len(value) <= 11 and fits_a_plan(value):
+        return "phone"
+    return None
 
 
-def is_free_text(name: str, value: str) -> bool:
+def is_free_text(field: FieldKind, value: str) -> bool:
     """Return whether a text is one that somebody wrote freely: long, or under a name that says so.
 
     Examples:
-        >>> is_free_text("note", "please ring twice"), is_free_text("title", "Blue ceramic mug")
+        >>> note, title = field_kind("note", ""), field_kind("title", "")
+        >>> is_free_text(note, "please ring twice"), is_free_text(title, "Blue ceramic mug")
         (True, False)
-        >>> is_free_text("x", "Please leave it with Ada at number five, she is always at home.")
+        >>> is_free_text(title, "Please leave it with Ada at number five, she is always at home.")
         True
     """
     spaces = value.count(" ")
     if len(value) >= _LONG_TEXT and spaces >= _WORDS_OF_TEXT - 1:
         return True
-    return spaces >= _WORDS_OF_NAMED_TEXT - 1 and is_free_text_name(name)
+    return field.free_text and spaces >= _WORDS_OF_NAMED_TEXT - 1

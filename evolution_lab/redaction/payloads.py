@@ -13,69 +13,47 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, Final, Literal
-from urllib.parse import quote, quote_plus, unquote_plus
+from urllib.parse import quote, unquote_plus
 
 import orjson
 
 from evolution_lab.errors import UnsafePayloadError
 from evolution_lab.redaction.field_kinds import (
     SAFE_SHAPE,
+    FieldKind,
+    field_kind,
     is_free_text,
-    telling_kind,
     vague_kind,
     whole_kind,
 )
 from evolution_lab.redaction.issued_stand_ins import IssuedStandIns
 from evolution_lab.redaction.pseudonyms import LabKey
 from evolution_lab.redaction.recognisers import RECOGNISERS, Finding, find_all
+from evolution_lab.redaction.second_pass import (
+    LEAST_LEARNT,
+    SHORTEST_LEARNT,
+    Learnt,
+    Path,
+    found_variants,
+    replaced_in,
+)
 from evolution_lab.redaction.secret_shapes import find_issued_secrets
 from evolution_lab.redaction.stand_ins import StandIns, is_stand_in, stands_in
 
 FreeText = Literal["mask", "keep", "drop"]
-Path = tuple[str | int, ...]
 
 _DEEPEST: Final = 200
 _MOST_LINKS: Final = 10_000
-_MOST_LEARNT: Final = 256
-_SHORTEST_LEARNT: Final = 4
 _LEAST_CARD: Final = 10**12
-_LEAST_LEARNT: Final = 10**6
-_SHORTEST_SECRET: Final = 6
 _DULL = re.compile(r"[^\W\d]{0,3}|[A-Za-z]{1,15}(?:[ ,.!?'-]{1,2}[A-Za-z]{1,15}){0,8}[.!?]?")
 _SUSPICIOUS = re.compile(
     r"(?i)pass|pwd|secret|token|key|cookie|sess|auth|bearer|basic|pin|otp|cv[vc]"
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
-_WORD = re.compile(r"[^\W\d_]+")
 _PLAIN_NAMES: Final = frozenset({"status", "method", "statusText"})
 _PEOPLE: Final = frozenset({"name", "address"})
-
-
-@dataclass
-class _Learnt:
-    """What a payload told: texts that are somebody's, and what stands in for each."""
-
-    texts: dict[str, str] = field(default_factory=dict)
-    tokens: dict[str, str] = field(default_factory=dict)
-
-    def add(self, kind: str, value: str, stand_in: str, stand_ins: StandIns) -> None:
-        shortest = _SHORTEST_SECRET if kind == "secret" else _SHORTEST_LEARNT
-        if len(value) < shortest or len(self.texts) >= _MOST_LEARNT or is_stand_in(value):
-            return
-        self.texts[value] = stand_in
-        if kind == "name":
-            for word in _WORD.findall(value):
-                if len(word) >= _SHORTEST_LEARNT:
-                    self.tokens[word] = stand_ins.of("word", word)
-
-    def update(self, other: _Learnt) -> None:
-        for mine, theirs in ((self.texts, other.texts), (self.tokens, other.tokens)):
-            for value, stand_in in theirs.items():
-                if len(mine) < _MOST_LEARNT:
-                    mine.setdefault(value, stand_in)
 
 
 @dataclass(frozen=True)
@@ -127,7 +105,7 @@ class PayloadSanitiser:
         self._stand_ins = StandIns(key, issued)
         self._free_text = free_text
         self._plain = frozenset(plain_names) | _PLAIN_NAMES
-        self._links: OrderedDict[str, _Learnt] = OrderedDict()
+        self._links: OrderedDict[str, Learnt] = OrderedDict()
         self._cache: dict[tuple[str, str, str], tuple[str, str] | None] = {}
 
     @property
@@ -167,17 +145,17 @@ class PayloadSanitiser:
         changed = tuple(dict.fromkeys(walk.changed))
         return SanitisedPayload(payload, changed, dict(walk.kinds))
 
-    def _linked(self, link: str) -> _Learnt:
+    def _linked(self, link: str) -> Learnt:
         learnt = self._links.get(link)
         if learnt is None:
-            learnt = self._links[link] = _Learnt()
+            learnt = self._links[link] = Learnt()
             if len(self._links) > _MOST_LINKS:
                 self._links.popitem(last=False)
         else:
             self._links.move_to_end(link)
         return learnt
 
-    def _walked(self, parts: Mapping[str, Any]) -> tuple[_Walk, _Learnt]:
+    def _walked(self, parts: Mapping[str, Any]) -> tuple[_Walk, Learnt]:
         walk = _Walk(self)
         walk.result = {
             name: walk.value(value, name if isinstance(value, str) else "", "", (name,))
@@ -185,50 +163,52 @@ class PayloadSanitiser:
         }
         return walk, walk.learnt
 
-    def _second_pass(self, payload: dict[str, Any], learnt: _Learnt, walk: _Walk) -> dict[str, Any]:
+    def _second_pass(self, payload: dict[str, Any], learnt: Learnt, walk: _Walk) -> dict[str, Any]:
         if not walk.remaining:
             return payload
-        variants = _found_variants("\x00".join(walk.remaining), learnt)
+        variants = found_variants("\x00".join(walk.remaining), learnt)
         if not variants:
             return payload
-        replaced: dict[str, Any] = _replace(payload, variants, (), walk.changed)
+        replaced: dict[str, Any] = replaced_in(payload, variants, (), walk.changed)
         return replaced
 
     # What follows decides on single texts; ``_Walk`` calls it for each leaf.
 
     def kind_and_text(self, name: str, parent: str, value: str) -> tuple[str, str] | None:
         """Return the kind of a text and what stands in for it, None where it may stay."""
+        field = field_kind(name, parent)
+        if field.telling is None and not field.vague and SAFE_SHAPE.fullmatch(value):
+            return None
+        if len(value) > 32:
+            return self._decided(name, field, value)
         asked = (name, parent, value)
-        if len(value) > 200:
-            return self._decided(*asked)
         if asked in self._cache:
             return self._cache[asked]
-        decided = self._decided(*asked)
+        decided = self._decided(name, field, value)
         if len(self._cache) > 50_000:
             self._cache.clear()
         self._cache[asked] = decided
         return decided
 
-    def _decided(self, name: str, parent: str, value: str) -> tuple[str, str] | None:
+    def _decided(self, name: str, field: FieldKind, value: str) -> tuple[str, str] | None:
         if not value or is_stand_in(value):
             return None
         if name in self._plain:
             return self._within(value)
-        kind = telling_kind(name, parent)
-        if kind is not None:
-            return kind, self._stand_in(kind, value)
-        kind = vague_kind(name, parent, value)
+        if field.telling is not None:
+            return field.telling, self._stand_in(field.telling, value)
+        kind = vague_kind(field, value)
         if kind is not None:
             return kind, self._stand_ins.of(kind, value)
-        if SAFE_SHAPE.fullmatch(value):
+        if field.vague and SAFE_SHAPE.fullmatch(value):
             return None
-        kind = whole_kind(value)
+        kind = whole_kind(value, silent=field.silent)
         if kind is not None:
             return kind, self._stand_ins.of(kind, value)
         nested = self._nested(name, value)
         if nested is not None:
             return nested
-        if self._free_text != "keep" and is_free_text(name, value):
+        if self._free_text != "keep" and is_free_text(field, value):
             return "text", "" if self._free_text == "drop" else self._stand_ins.of("text", value)
         return self._within(value)
 
@@ -292,7 +272,7 @@ class _Walk:
 
     def __init__(self, sanitiser: PayloadSanitiser) -> None:
         self._sanitiser = sanitiser
-        self.learnt = _Learnt()
+        self.learnt = Learnt()
         self.changed: list[Path] = []
         self.kinds: dict[str, int] = {}
         self.remaining: list[str] = []
@@ -323,7 +303,7 @@ class _Walk:
         return self._text(str(value), name, parent, path)
 
     def _key(self, key: str, path: Path) -> str:
-        if key.isidentifier() or len(key) < _SHORTEST_LEARNT:
+        if key.isidentifier() or len(key) < SHORTEST_LEARNT:
             return key
         decided = self._sanitiser.kind_and_text("", "", key)
         if decided is None or decided[0] == "text":
@@ -335,7 +315,7 @@ class _Walk:
     def _text(self, value: str, name: str, parent: str, path: Path) -> str:
         decided = self._sanitiser.kind_and_text(name, parent, value)
         if decided is None:
-            if len(value) >= _SHORTEST_LEARNT and not SAFE_SHAPE.fullmatch(value):
+            if len(value) >= SHORTEST_LEARNT and not SAFE_SHAPE.fullmatch(value):
                 self.remaining.append(value)
             return value
         kind, stand_in = decided
@@ -352,13 +332,12 @@ class _Walk:
         return stand_in
 
     def _number(self, value: int | float, name: str, parent: str, path: Path) -> Any:
-        small = not isinstance(value, int) or -_LEAST_LEARNT < value < _LEAST_LEARNT
-        if small and telling_kind(name, parent) != "secret":
+        small = not isinstance(value, int) or -LEAST_LEARNT < value < LEAST_LEARNT
+        field = field_kind(name, parent)
+        if small and field.telling != "secret":
             return value
         written = str(value)
-        if -_LEAST_CARD < value < _LEAST_CARD and not (
-            telling_kind(name, parent) or vague_kind(name, parent, written)
-        ):
+        if -_LEAST_CARD < value < _LEAST_CARD and not (field.telling or vague_kind(field, written)):
             return value
         decided = self._sanitiser.kind_and_text(name, parent, written)
         if decided is None:
@@ -414,72 +393,6 @@ def _written(payload: Mapping[str, Any]) -> str:
         return orjson.dumps(payload).decode()
     except TypeError:
         return json.dumps(payload, ensure_ascii=False)
-
-
-def _found_variants(joined: str, learnt: _Learnt) -> dict[str, tuple[str, bool]]:
-    """Return which learnt texts a payload still shows, in which form, and what each becomes."""
-    folded = joined.lower()
-    variants: dict[str, tuple[str, bool]] = {}
-    for text, stand_in in sorted(learnt.texts.items(), key=lambda each: -len(each[0])):
-        if text.lower() in folded:
-            variants[text] = (stand_in, False)
-        if not text.isalnum():
-            for encode in (quote, quote_plus):
-                encoded = encode(text, safe="")
-                if encoded != text and encoded.lower() in folded:
-                    variants[encoded] = (encode(stand_in, safe=""), False)
-            compact = re.sub(r"\W", "", text)
-            if compact.isdecimal() and len(compact) >= 7 and compact in joined:
-                variants[compact] = (re.sub(r"\W", "", stand_in) or stand_in, False)
-        encoded = base64.b64encode(text.encode()).decode()
-        if encoded in joined:
-            variants[encoded] = (base64.b64encode(stand_in.encode()).decode(), False)
-    for word, stand_in in learnt.tokens.items():
-        if word.lower() in folded:
-            variants.setdefault(word, (stand_in, True))
-    return variants
-
-
-Variants = Mapping[str, tuple[str, bool]]
-
-
-def _replace(value: Any, variants: Variants, path: Path, changed: list[Path]) -> Any:
-    """Return a value with every variant replaced; note where."""
-    if isinstance(value, str):
-        replaced = _replaced_text(value, variants)
-        if replaced != value:
-            changed.append(path)
-        return replaced
-    if isinstance(value, dict):
-        return {
-            key if key.isidentifier() else _replaced_text(key, variants): _replace(
-                each, variants, (*path, key), changed
-            )
-            for key, each in value.items()
-        }
-    if isinstance(value, list):
-        return [_replace(each, variants, (*path, n), changed) for n, each in enumerate(value)]
-    if type(value) is int and abs(value) >= _LEAST_LEARNT and str(value) in variants:
-        changed.append(path)
-        stand_in = variants[str(value)][0]
-        return int(stand_in) if stand_in.isdecimal() and stand_in[0] != "0" else stand_in
-    return value
-
-
-def _replaced_text(value: str, variants: Variants) -> str:
-    if is_stand_in(value):
-        return value
-    for text, (stand_in, as_word) in variants.items():
-        if text.lower() in value.lower() and stand_in not in value:
-            pattern = re.escape(text)
-            if as_word:
-                pattern = rf"(?<![^\W_]){pattern}(?![^\W_])"
-            value = re.sub(pattern, partial(_always, stand_in), value, flags=re.IGNORECASE)
-    return value
-
-
-def _always(stand_in: str, _found: re.Match[str]) -> str:
-    return stand_in
 
 
 CERTAIN: Final = frozenset({"email", "card", "iban", "ssn"})

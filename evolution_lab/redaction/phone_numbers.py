@@ -15,7 +15,7 @@ _CANDIDATE = re.compile(
     # Groups of digits are taken whole (possessively): a long run of digits is looked at once, not
     # in every way in which it could be parted.
     r"(?<![\w.\-+])(?:\+\d{7,15}+"
-    r"|(?:\+ ?)?\(?\d{1,18}+\)?(?:(?:[ \u00a0./-]{0,2}\(0\) ?|[ \u00a0./-]{1,2}\(?|\()\d{1,12}+\)?){0,6})"
+    r"|(?:\+ ?)?\(?\d{1,18}+\)?(?:(?:[ \u00a0./-]{0,2}\(0\) ?|[ \u00a0./-]{1,2}\(?|\(|(?<=\)))\d{1,12}+\)?){0,6})"
     r"(?: ?(?:x|ext\.? ?)\d{1,6})?(?![\w-]|[.,]\d)"
 )
 _EXTENSION = re.compile(r" ?(?:x|ext\.? ?)\d{1,6}$")
@@ -61,11 +61,13 @@ def find_phones(text: str) -> Iterator[tuple[int, int]]:
         if not _SHORTEST_ANNOUNCED <= len(digits) <= _LONGEST or _DATE.fullmatch(number):
             continue
         if number.startswith("+") or (digits.startswith("00") and len(digits) >= 10):
-            found = _possible_abroad(digits.removeprefix("00"))
+            found = _possible_abroad(digits.removeprefix("00")) or (
+                number.startswith("00") and _grouped_like_a_phone(text, match)
+            )
         elif _ANNOUNCED.search(text, max(0, match.start() - 40), match.start()):
             found = True
         else:
-            found = _grouped_like_a_phone(text, match) and _fits_a_plan(digits)
+            found = _grouped_like_a_phone(text, match) and fits_a_plan(digits)
         if found:
             yield match.span()
 
@@ -112,7 +114,8 @@ def _possible_abroad(digits: str) -> bool:
     return bool(phonenumbers.is_possible_number(parsed))
 
 
-def _fits_a_plan(digits: str) -> bool:
+def fits_a_plan(digits: str) -> bool:
+    """Return whether digits are a national number of one of the regions, trunk prefix or not."""
     return _plans().fullmatch(digits) is not None
 
 

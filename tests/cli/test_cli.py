@@ -18,6 +18,7 @@ from evolution_lab.datasets import sample_path
 READY = {
     "bench detection",
     "bench golden",
+    "test scan",
     "calibrate",
     "deploys add",
     "deploys list",
