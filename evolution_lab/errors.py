@@ -10,6 +10,8 @@
     │   ├── FrameContractError      a frame does not keep the contract between two folders
     │   ├── InvalidSuggestionError  a suggestion breaks a rule it must keep to be proposed
     │   ├── InvalidDocumentError    an OpenAPI document, or a schema, cannot be read as one
+    │   ├── InvalidOverlayError     an OpenAPI overlay does not fit its document
+    │   ├── InapplicableEditError   an edit names a place that the spec does not have
     │   └── InvalidPayloadError     an operation's input does not fit its schema
     ├── LakeError                   the lab directory cannot be used as it is
     │   ├── FormatVersionError      written by a newer version of the package
@@ -108,6 +110,14 @@ class InvalidSuggestionError(InputError):
 
 class InvalidDocumentError(InputError):
     """An OpenAPI document, or a part of it such as a schema, cannot be read as one."""
+
+
+class InvalidOverlayError(InputError):
+    """An OpenAPI overlay does not fit the document it is of, or makes no valid document of it."""
+
+
+class InapplicableEditError(InputError):
+    """An edit names a place that the spec does not have, or that holds the edit already."""
 
 
 class InvalidPayloadError(InputError):

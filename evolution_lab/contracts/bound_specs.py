@@ -103,6 +103,11 @@ class BoundSpecs(ResultMixin):
             version=document.version,
         )
 
+    def document_of(self, operation: OperationRef) -> OpenApiDocument | None:
+        """Return the document that has an operation; None where none has it."""
+        bound = self._document_of(operation)
+        return None if bound is None else bound.names.document
+
     def keys_of(self, name: str) -> tuple[tuple[str | None, str], ...]:
         """Return (service, key) of the operations that a name means, sorted.
 

@@ -96,6 +96,11 @@ class OpenApiDocument:
         version = info.get("version") if isinstance(info, Mapping) else None
         return str(version) if version not in {None, ""} else "0"
 
+    @property
+    def legacy(self) -> bool:
+        """Whether it is OpenAPI 3.0, whose schemas are not JSON Schema."""
+        return self._minor == 0
+
     @cached_property
     def operations(self) -> tuple[OpenApiOperation, ...]:
         """All operations, in the document's order of paths and OpenAPI's order of methods."""
@@ -152,7 +157,7 @@ class OpenApiDocument:
             path_item=path_item,
             operation=found,
             method=operation.method.lower(),
-            legacy=self._minor == 0,
+            legacy=self.legacy,
         )
         try:
             return OperationSpec(

@@ -218,17 +218,22 @@ def _content_schema(holder: Mapping[str, Any], bundle: SchemaBundle) -> Any:
     return bundle.schema(media["schema"]) if media is not None and "schema" in media else {}
 
 
-def _json_media(holder: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the media type that is read: JSON, else a form; None for all others."""
+def json_media_name(holder: Mapping[str, Any]) -> str | None:
+    """Return the name of the media type that is read: JSON, else a form; None for all others."""
     content = holder.get("content")
     if not isinstance(content, Mapping):
         return None
     for is_it in (_is_json, _FORMS.__contains__):
         for name in sorted(content):
             if is_it(name.partition(";")[0].strip().lower()):
-                media = content[name]
-                return media if isinstance(media, Mapping) else None
+                return str(name)
     return None
+
+
+def _json_media(holder: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    name = json_media_name(holder)
+    media = None if name is None else holder["content"][name]
+    return media if isinstance(media, Mapping) else None
 
 
 def _is_json(media_type: str) -> bool:

@@ -27,13 +27,20 @@ def merge_patch(document: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[s
     return merged
 
 
-def unified_diff(before: Mapping[str, Any] | None, after: Mapping[str, Any], *, name: str) -> str:
+def unified_diff(
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any],
+    *,
+    name: str,
+    in_order: bool = False,
+) -> str:
     """Return the unified diff of two documents as indented JSON with sorted keys.
 
     Args:
         before: The document as it is; None where there is none yet (``/dev/null``).
         after: The document as proposed.
         name: The file name shown in the header; on one line.
+        in_order: Keep the documents' own order of keys, as a reader of the file knows it.
 
     Examples:
         >>> print(unified_diff({"a": 1}, {"a": 2}, name="spec.json"))
@@ -46,11 +53,12 @@ def unified_diff(before: Mapping[str, Any] | None, after: Mapping[str, Any], *, 
          }
         <BLANKLINE>
     """
-    old, new = ([] if before is None else _lines(before)), _lines(after)
+    old = [] if before is None else _lines(before, in_order=in_order)
+    new = _lines(after, in_order=in_order)
     origin = "/dev/null" if before is None else f"a/{name}"
     return "\n".join([*difflib.unified_diff(old, new, origin, f"b/{name}", lineterm=""), ""])
 
 
-def _lines(document: Mapping[str, Any]) -> list[str]:
+def _lines(document: Mapping[str, Any], *, in_order: bool) -> list[str]:
     # ASCII only: a diff is shown in terminals, where text from traffic must not be obeyed.
-    return json.dumps(document, indent=2, sort_keys=True).splitlines()
+    return json.dumps(document, indent=2, sort_keys=not in_order).splitlines()

@@ -30,11 +30,11 @@ from evolution_lab.records import (
 from evolution_lab.schemas import WINDOWS, check
 from evolution_lab.suggestions.causes import find_cause, windows_of
 from evolution_lab.suggestions.changes import change_for_signal
-from evolution_lab.suggestions.differences import merge_patch, unified_diff
 from evolution_lab.suggestions.drafts import composite_operation
 from evolution_lab.suggestions.identity import json_ready, suggestion_id
 from evolution_lab.suggestions.risk import assess_risk, priority_of, urgency
 from evolution_lab.suggestions.spec_change import SpecChange, is_repeatable
+from evolution_lab.suggestions.spec_effects import spec_effect
 from evolution_lab.suggestions.specs import SpecSource, as_source
 from evolution_lab.suggestions.validation import validate_suggestion
 from evolution_lab.suggestions.wording import describe_signal, describe_workflow
@@ -158,6 +158,9 @@ class SpecGenerator:
         change = lead.change
         spec = specs.spec_of(change.operation) if change.operation is not None else None
         command, blast_radius = _reach(change, spec, windows)
+        target = Target(operation=change.operation, path=change.path)
+        identity = suggestion_id(target, change.change_type, change.ask)
+        effect = spec_effect(change, specs, suggestion_id=identity)
         risk = assess_risk(change.change_type, blast_radius=blast_radius, command=command)
         found = " ".join(finding.evidence[0].description for finding in ordered[:3])
         more = f" And {len(ordered) - 3} more findings like these." if len(ordered) > 3 else ""
@@ -167,19 +170,19 @@ class SpecGenerator:
             change_type=change.change_type,
             kind=change.kind,
             spec=change.spec,
-            diff=_diff(change, spec),
+            diff=effect.diff,
             metadata={
                 "ask": change.ask,
                 "category": change.category,
                 "recommendedActions": list(change.actions),
                 "risk": risk.to_dict(),
                 "strength": max(finding.strength for finding in ordered),
+                **({"specEffect": effect.notes} if effect.notes else {}),
                 **_stands(change.operation, specs),
             },
         )
-        target = Target(operation=change.operation, path=change.path)
         return SpecSuggestion(
-            id=suggestion_id(target, change.change_type, change.ask),
+            id=identity,
             intent=lead.intent,
             target=target,
             proposal=proposal,
@@ -192,6 +195,7 @@ class SpecGenerator:
             priority=lead.priority,
             tags=tuple(sorted({tag for f in ordered for tag in f.change.tags})),
             signal_ids=tuple(finding.source_id for finding in ordered),
+            overlay=effect.overlay,
         )
 
 
@@ -274,15 +278,6 @@ def _reach(
     if windows is None or not total:
         return command, None
     return command, int(windows_of(windows, change.operation)["calls"].sum()) / total
-
-
-def _diff(change: SpecChange, spec: OperationSpec | None) -> str | None:
-    if change.operation is None:
-        return unified_diff(None, change.spec, name="spec.json")
-    if spec is None:
-        return None
-    document = spec.to_document()
-    return unified_diff(document, merge_patch(document, change.spec), name="spec.json")
 
 
 def _most_pressing(suggestion: SpecSuggestion) -> tuple[int, datetime, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from evolution_lab.contracts import OperationSpec, SpecReference
+from evolution_lab.contracts import OpenApiDocument, OperationSpec, SpecReference
 from evolution_lab.records import OperationRef
 
 
@@ -19,6 +19,10 @@ class SpecSource(Protocol):
 
     def reference_of(self, operation: OperationRef) -> SpecReference | None:
         """Return where that spec stands, None where it stands in no document."""
+        ...
+
+    def document_of(self, operation: OperationRef) -> OpenApiDocument | None:
+        """Return the document that has the operation, None where none does."""
         ...
 
 
@@ -52,6 +56,10 @@ class DeclaredSpecs:
         return matches[0] if len(matches) == 1 else None
 
     def reference_of(self, operation: OperationRef) -> SpecReference | None:  # noqa: ARG002
+        """Return None: a spec declared in Python stands in no document."""
+        return None
+
+    def document_of(self, operation: OperationRef) -> OpenApiDocument | None:  # noqa: ARG002
         """Return None: a spec declared in Python stands in no document."""
         return None
 
