@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -18,6 +19,7 @@ from evolution_lab.golden.http_snapshots import (
 from evolution_lab.golden.importing_texts import member, pairs
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TRACE: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _SERVER: Final = frozenset({2, "2", "SPAN_KIND_SERVER"})
 
 
@@ -91,20 +93,35 @@ def _har_call(entry: dict[str, Any]) -> ImportedCall:
     sent = _plain_bytes(
         member(request, "postData", "text"), member(request, "postData", "encoding")
     )
+    asked, answered = pairs(request.get("headers")), pairs(response.get("headers"))
     return ImportedCall(
         call=HttpCall(
             method=request["method"].upper(),
             path=path,
             query=query,
-            request_headers=_unpacked(pairs(request.get("headers"))),
+            request_headers=_unpacked(asked),
             request_body=sent,
             status=_status(response["status"]),
-            response_headers=_unpacked(pairs(response.get("headers"))),
+            response_headers=_unpacked(answered),
             response_body=got,
         ),
         timestamp=_time(entry.get("startedDateTime")),
         duration_ms=max(float(entry.get("time") or 0), 0.0),
+        metadata=_trace((*answered, *asked)),
     )
+
+
+def _trace(headers: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return the trace that the server, or else the client, says the call belongs to.
+
+    ``traceresponse`` and ``traceparent`` have one form (W3C Trace Context).
+    """
+    said = {name.lower(): text for name, text in headers}
+    for name in ("traceresponse", "traceparent"):
+        match = _TRACE.fullmatch(said.get(name, "").strip().lower())
+        if match is not None and match[1].strip("0"):
+            return {"traceId": match[1], "spanId": match[2]}
+    return {}
 
 
 def _vcr_call(interaction: dict[str, Any]) -> ImportedCall:
