@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +18,7 @@ from evolution_lab.cli.options import (
     Reviewer,
     Spec,
 )
-from evolution_lab.cli.output import print_json, print_table, print_text, tell
+from evolution_lab.cli.output import print_json, print_table, print_text, progress_bar, tell
 from evolution_lab.errors import ConfigError, NotYetAvailableError, did_you_mean
 
 if TYPE_CHECKING:
@@ -49,18 +50,25 @@ def suggest(
     data: Data = DEFAULT_DATA,
     every: Every = None,
     spec: Spec = None,
+    traffic: Annotated[
+        list[Path] | None,
+        typer.Option("--traffic", metavar="FILE", help="A recording (HAR) to read; repeatable."),
+    ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Turn what detection says into suggested spec changes.
+    """Turn what telemetry and recorded traffic say into suggested spec changes.
 
-    A suggestion that is there already is not said again; new evidence adds a revision.
+    Reads landed telemetry, and the calls that were recorded or are given with --traffic, beside the
+    spec. A suggestion that is there already is not said again; new evidence adds a revision.
 
-    Example: evolution-lab suggest --every 15m
+    Example: evolution-lab suggest --spec openapi.json --traffic traffic.har.zst
     """
     from evolution_lab.lab import Lab
 
-    submitted = Lab(data, config=config, specs=spec).suggest(every=every)
+    lab = Lab(data, config=config, specs=spec)
+    with progress_bar("suggest") as progress:
+        submitted = lab.suggest(every=every, traffic=traffic or (), progress=progress)
     if as_json:
         print_json(submitted.to_dicts())
         return

@@ -17,6 +17,7 @@ from evolution_lab.records import DetectionResult, SpecSuggestion
 from evolution_lab.telemetry import LandingReport
 
 OPENAPI_FILE: Final = "openapi.json"
+TRAFFIC_FILE: Final = "traffic.har.zst"
 REVIEWER: Final = "demo"
 _NOTES: Final = "Approved by the demo, to show what an approval writes."
 STEPS: Final = ("land the sample", "find what changed", "propose changes", "write the report")
@@ -70,7 +71,7 @@ def walk_through(
     tell(1, len(STEPS))
     detection = lab.detect()
     tell(2, len(STEPS))
-    lab.suggest()
+    lab.suggest(traffic=sample / TRAFFIC_FILE)
     approved = _approve_one(lab)
     tell(3, len(STEPS))
     report = lab.report()

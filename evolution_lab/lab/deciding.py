@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,12 +23,14 @@ from evolution_lab.export import (
     write_report,
 )
 from evolution_lab.export.envelopes import envelope_name
+from evolution_lab.golden.importing import ImportReport, import_traffic
+from evolution_lab.golden.store_lake import LakeTrafficStore
 from evolution_lab.intents.labels import (
     NOT_REAL,
 )
 from evolution_lab.lab.finding import LabFindings
 from evolution_lab.records import DetectionResult, SpecSuggestion, SuggestionStatus
-from evolution_lab.suggestions import SpecGenerator
+from evolution_lab.suggestions import SpecGenerator, TrafficReading, read_traffic
 from evolution_lab.telemetry.state import STATE_FILE
 
 
@@ -35,13 +38,81 @@ class LabDecisions(LabFindings):
     """What a lab proposes and people decide; see ``Lab``."""
 
     def suggest(
-        self, *, every: str | timedelta | None = None, output: str | Path | None = None
+        self,
+        *,
+        every: str | timedelta | None = None,
+        traffic: str | Path | Sequence[str | Path] = (),
+        output: str | Path | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Submissions:
-        """Turn what detection says into suggestions and submit them; nothing is said twice."""
+        """Turn what detection and recorded traffic say into suggestions and submit them.
+
+        Nothing is said twice: new evidence adds a revision.
+
+        Args:
+            every: Window length; the setting ``window`` without it.
+            traffic: Recordings (HAR and others) to bring into the lab first.
+            output: Where envelopes of approved suggestions go.
+            progress: Called with (steps done, steps in all) of reading traffic.
+
+        Raises:
+            EmptyLakeError: No telemetry has been landed.
+        """
+        given = (traffic,) if isinstance(traffic, str | Path) else tuple(traffic)
+        if given:
+            self.import_traffic(*given)
         generated = SpecGenerator(self.config).generate(
-            self.detect(every=every), windows=self.windows(every=every), specs=self.specs()
+            self.detect(every=every),
+            windows=self.windows(every=every),
+            specs=self.specs(),
+            traffic=self.traffic_reading(every=every, progress=progress),
         )
         return self._orchestrator(output).submit_all(generated)
+
+    def import_traffic(self, *paths: str | Path) -> ImportReport:
+        """Bring recordings into the lab; operations are named by its one OpenAPI document.
+
+        Raises:
+            PathNotFoundError: A path does not exist.
+            UnknownFormatError: No format fits a named file.
+        """
+        documents = self.specs().documents
+        only = documents[0] if len(documents) == 1 else None
+        service = only.services[0] if only is not None and len(only.services) == 1 else None
+        report = import_traffic(
+            *paths,
+            data=self.data,
+            document=None if only is None else only.names.document,
+            service=service,
+        )
+        self._kept.clear()
+        return report
+
+    def traffic_reading(
+        self,
+        *,
+        every: str | timedelta | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> TrafficReading:
+        """Return what the lab's recorded calls say about its specs; empty without any.
+
+        Args:
+            every: Window length of detection, whose workflows and falls are looked into.
+            progress: Called with (steps done, steps in all).
+
+        Raises:
+            EmptyLakeError: No telemetry has been landed.
+        """
+        return self._once(
+            ("traffic", self._window(every)),
+            lambda: read_traffic(
+                LakeTrafficStore(self.data).snapshots(),
+                self.specs(),
+                samples=self.samples(),
+                detection=self.detect(every=every),
+                progress=progress,
+            ),
+        )
 
     def suggestions(self, status: SuggestionStatus | None = None) -> tuple[SpecSuggestion, ...]:
         """Return the suggestions of a status (all without)."""

@@ -9,6 +9,7 @@ from evolution_lab.suggestions.analyzer import Analysis, Anomaly, OptimizationHi
 from evolution_lab.suggestions.generator import SpecGenerator
 from evolution_lab.suggestions.identity import subject_of, suggestion_id
 from evolution_lab.suggestions.specs import DeclaredSpecs, SpecSource
+from evolution_lab.suggestions.traffic import TrafficFinding, TrafficReading, read_traffic
 from evolution_lab.suggestions.usage import OperationUsage, usage_statistics
 from evolution_lab.suggestions.validation import validate_suggestion
 
@@ -21,6 +22,9 @@ __all__ = [
     "SpecAnalyzer",
     "SpecGenerator",
     "SpecSource",
+    "TrafficFinding",
+    "TrafficReading",
+    "read_traffic",
     "subject_of",
     "suggestion_id",
     "usage_statistics",

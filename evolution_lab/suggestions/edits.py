@@ -104,6 +104,16 @@ class AllowValues:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RefuseValues:
+    """Take single values no longer: out of the enumeration, or refused by ``not`` without one."""
+
+    name: ClassVar[str] = "refuse-values"
+    measured: ClassVar[tuple[str, ...]] = ()
+    place: Place
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SetFormat:
     """Declare the format of a text, or withdraw one that values do not have (None)."""
 
@@ -257,6 +267,7 @@ Edit = (
     DeclareField
     | AllowTypes
     | AllowValues
+    | RefuseValues
     | SetFormat
     | RequireField
     | RelaxField
@@ -352,6 +363,8 @@ def _said(edit: Edit) -> Any:  # noqa: C901 - one line a kind
         return {"alsoTypes": list(edit.types)}
     if isinstance(edit, AllowValues):
         return {"alsoValues": json_ready(edit.values)}
+    if isinstance(edit, RefuseValues):
+        return {"notValues": json_ready(edit.values)}
     if isinstance(edit, SetFormat):
         return {"format": edit.format}
     if isinstance(edit, RequireField | RelaxField):

@@ -36,6 +36,7 @@ from evolution_lab.suggestions.risk import assess_risk, priority_of, urgency
 from evolution_lab.suggestions.spec_change import SpecChange, is_repeatable
 from evolution_lab.suggestions.spec_effects import spec_effect
 from evolution_lab.suggestions.specs import SpecSource, as_source
+from evolution_lab.suggestions.traffic import TrafficFinding, TrafficReading
 from evolution_lab.suggestions.validation import validate_suggestion
 from evolution_lab.suggestions.wording import describe_signal, describe_workflow
 
@@ -103,6 +104,7 @@ class SpecGenerator:
         windows: pl.DataFrame | None = None,
         specs: SpecSource | Iterable[OperationSpec] = (),
         as_of: datetime | None = None,
+        traffic: TrafficReading | None = None,
     ) -> tuple[SpecSuggestion, ...]:
         """Return the suggestions that a run of detection asks for, the most pressing first.
 
@@ -115,6 +117,7 @@ class SpecGenerator:
                 suggestion names it and carries a diff against it.
             as_of: When what is handed in was complete, UTC; needed for workflows alone, which
                 carry no time of their own. Default: the end of the last window or signal.
+            traffic: What recorded calls say about the specs (``traffic.read_traffic``).
 
         Raises:
             FrameContractError: ``windows`` breaks its contract.
@@ -133,6 +136,13 @@ class SpecGenerator:
         if detection.workflows:
             seen_at = as_of or _last_seen(detection, windows)
             findings += [_from_workflow(w, seen_at) for w in detection.workflows]
+
+        findings += [
+            _from_traffic(finding)
+            for finding in (traffic.findings if traffic is not None else ())
+            if finding.change.operation is None
+            or not self.config.is_excluded(finding.change.operation.key)
+        ]
 
         asked: dict[str, list[_Finding]] = {}
         for finding in findings:
@@ -248,6 +258,23 @@ def _from_workflow(workflow: Workflow, seen_at: datetime) -> _Finding:
         strength=min(workflow.lift, _STRONGEST),
         confidence=None,
         evidence=(EvidenceItem(description=describe_workflow(workflow), data=data),),
+    )
+
+
+def _from_traffic(finding: TrafficFinding) -> _Finding:
+    source_id = f"{finding.kind}-{_id_of(finding.change)}"
+    evidence = finding.evidence
+    data = {**json_ready(evidence.data), "signalId": source_id}
+    claim = EvidenceItem(description=strip_controls(evidence.description), data=data)
+    return _Finding(
+        change=finding.change,
+        intent=finding.intent,
+        source_id=source_id,
+        seen_at=finding.seen_at,
+        priority=finding.priority,
+        strength=min(abs(finding.effect), _STRONGEST),
+        confidence=finding.confidence,
+        evidence=(claim,),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -66,6 +66,16 @@ class Drift:
     seen: Seen
     others: Sequence[Exchange]
 
+    @property
+    def http(self) -> bool:
+        """Whether the calls are HTTP."""
+        return self.seen.by[0].http
+
+    @property
+    def status(self) -> int | None:
+        """The status most of the calls that show it were answered with."""
+        return Counter(e.status for e in self.seen.by).most_common(1)[0][0]
+
 
 def find_drift(
     calls: Mapping[OperationRef, Sequence[Exchange]], specs: Mapping[OperationRef, OperationSpec]
@@ -87,11 +97,17 @@ def find_drift(
         if spec is None:
             continue
         accepted = [e for e in exchanges if e.outcome == "ok" and e.whole]
-        for side, schema in (("input", spec.input_schema), ("output", spec.output_schema)):
+        sides: tuple[tuple[Side, Mapping[str, Any]], ...] = (
+            ("input", spec.input_schema),
+            ("output", spec.output_schema),
+        )
+        for side, schema in sides:
             walker = SchemaWalker(schema)
             shown, present = _differences(walker, side, accepted)
             found += [
-                Drift(operation=operation, spec=spec, side=side, difference=d, seen=s, others=accepted)  # type: ignore[arg-type]
+                Drift(
+                    operation=operation, spec=spec, side=side, difference=d, seen=s, others=accepted
+                )
                 for d, s in _folded(shown).items()
             ]
             if side == "output":
@@ -140,8 +156,7 @@ def _differences(
                 entry.values.append(seen)
     for difference, entry in shown.items():
         entry.of = max(_parent_count(difference, reached, present), len(entry.by))
-    counts = {path: reached[path] for path in reached}
-    return shown, {**{p + ("",): n for p, n in counts.items()}, **present}
+    return shown, {**{(*p, ""): n for p, n in reached.items()}, **present}
 
 
 def _given(exchange: Exchange, schema: Mapping[str, Any]) -> Any:
@@ -264,7 +279,10 @@ def _tested(found: Sequence[Drift]) -> list[TrafficFinding]:
                 n=n,
                 k=k,
                 rows=first_rows(e.id for e in drift.seen.by),
-                numbers={"sessions": _sessions(drift.seen.by), "firstSeenAt": _at(drift.seen.by[0].at)},
+                numbers={
+                    "sessions": _sessions(drift.seen.by),
+                    "firstSeenAt": _at(drift.seen.by[0].at),
+                },
                 seen_at=max(e.at for e in drift.seen.by),
                 priority="medium" if k / n >= 0.01 else "low",
             )
@@ -290,7 +308,9 @@ def _unseen_fields(
         if calls >= FEWEST_FOR_NEVER and path not in present:
             name = ".".join(path)
             unseen.append(
-                NeverSeen(operation=str(operation), what="field", name=name, calls=calls, bound=3 / calls)
+                NeverSeen(
+                    operation=str(operation), what="field", name=name, calls=calls, bound=3 / calls
+                )
             )
     return unseen
 

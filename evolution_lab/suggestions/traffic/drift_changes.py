@@ -2,123 +2,134 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from evolution_lab.records import OperationRef
+from evolution_lab.suggestions.edits import (
+    AllowTypes,
+    AllowValues,
+    DeclareError,
+    DeclareField,
+    Edit,
+    RelaxField,
+    SetFormat,
+    SetLimit,
+    ask_of,
+    changed_part,
+    path_of,
+)
 from evolution_lab.suggestions.error_changes import CLIENT_ERRORS
-from evolution_lab.suggestions.identity import pointer
 from evolution_lab.suggestions.spec_change import SpecChange
-from evolution_lab.suggestions.spec_edits import Place, edited
+from evolution_lab.suggestions.traffic.places import request_place, response_place, shown
 from evolution_lab.suggestions.traffic.values import inferred_schema
 from evolution_lab.suggestions.wording import name_of
 
 if TYPE_CHECKING:
     from evolution_lab.suggestions.traffic.drift import Drift
 
-_SIDES: Final = {"input": "inputSchema", "output": "outputSchema", "errors": "errors"}
+_ANY_TEXT: Final = "^[\\s\\S]*$"
+_ACTIONS: Final = (
+    "Look at the recorded calls named in the evidence.",
+    "If it is meant, declare it; if not, mend operation or clients, and reject with that note.",
+)
 
 
 def drift_change(drift: Drift, tenant: str | None) -> tuple[SpecChange, str]:
     """Return the change that one difference asks for, and what was seen in words."""
-    op = OperationRef(
-        drift.operation.key, drift.operation.service, drift.operation.version, tenant_id=tenant
-    )
+    operation = drift.operation
+    op = OperationRef(operation.key, operation.service, operation.version, tenant_id=tenant)
+    scope = ("one-tenant",) if tenant else ()
     if drift.side == "errors":
-        return _declare_error(drift, op)
-    difference = drift.difference
-    place: Place = (_SIDES[drift.side], *difference.place)
-    where = "requests" if drift.side == "input" else "answers"
-    shown = name_of(".".join((*difference.path, difference.detail)).replace(".[]", "[]"))
-    at = name_of(".".join(difference.path).replace(".[]", "[]") or "the body")
-    value: Any = difference.detail
-    inside: tuple[str, ...] = ()
-    if difference.kind == "field" and difference.detail == "*":
-        schema = inferred_schema(drift.seen.values)
-        patch, path = edited(drift.spec, place, lambda part: {**part, "additionalProperties": schema}, inside=("additionalProperties",))
-        what, seen = f"Declare {at} as a map", f"{at} carries names that are not declared"
-    elif difference.kind == "field":
-        schema, name = inferred_schema(drift.seen.values), difference.detail
-        patch, path = edited(drift.spec, (*place, "properties"), lambda part: {**(part or {}), name: schema}, inside=(name,))
-        what, seen = f"Declare the field {shown}", f"{where} carry {shown}, which is not declared,"
+        return _declare_error(drift, op, scope)
+    difference, values = drift.difference, drift.seen.values
+    inner = difference.kind in {"field", "required"}
+    path = (*difference.path, difference.detail) if inner else difference.path
+    place = (
+        request_place(path, http=drift.http)
+        if drift.side == "input"
+        else response_place(path, drift.status)
+    )
+    where, at = ("requests" if drift.side == "input" else "answers"), shown(path)
+    edit: Edit
+    if difference.kind == "field":
+        edit = DeclareField(place=place, schema=inferred_schema(values))
+        what, seen = f"Declare {at}", f"{where} carry {at}, which is not declared,"
     elif difference.kind == "required":
-        patch, path = edited(drift.spec, place, lambda part: _without_required(part, difference.detail), inside=("required",))
-        what, seen = f"Let the field {shown} be missing", f"{where} lack {shown}, which is declared as required,"
+        edit = RelaxField(place=place)
+        what, seen = f"Let {at} be missing", f"{where} lack {at}, which is declared as required,"
     elif difference.kind in {"type", "null"}:
-        patch, path = edited(drift.spec, place, lambda part: _with_type(part, difference.detail), inside=("type",))
-        what = f"Let {at} be null" if difference.kind == "null" else f"Let {at} be of type {difference.detail} too"
-        seen = f"{at} is {difference.detail}, which is not declared,"
+        edit = AllowTypes(place=place, types=(difference.detail,))  # type: ignore[arg-type]
+        what = f"Let {at} be {difference.detail}"
+        seen = f"{at} is {difference.detail} in {where}, which is not declared,"
     elif difference.kind == "enum":
-        value = drift.seen.values[0]
-        patch, path = edited(drift.spec, place, lambda part: _with_value(part, value), inside=("enum",))
-        what, seen = f"Add {name_of(repr(value))} to the values of {at}", f"{at} has the undeclared value {name_of(repr(value))}"
+        value = name_of(repr(values[0]))
+        edit = AllowValues(place=place, values=(values[0],))
+        what, seen = (
+            f"Add {value} to the values of {at}",
+            f"{at} is {value}, which is not declared,",
+        )
+    elif difference.kind == "format":
+        edit = SetFormat(place=place, format=None)
+        what = f"Withdraw the format {name_of(difference.detail)} of {at}"
+        seen = f"{at} is no {name_of(difference.detail)}, which is declared,"
     else:
-        keyword = "format" if difference.kind == "format" else difference.detail
-        patch, path = edited(drift.spec, place, lambda part: {k: v for k, v in part.items() if k != keyword}, inside=(keyword,))
-        what, seen = f"Drop the {keyword} of {at}, or keep it", f"{at} breaks its declared {keyword}"
-        value = keyword
-    change = SpecChange(
+        edit = SetLimit(
+            place=place,
+            keyword=difference.detail,  # type: ignore[arg-type]
+            value=widened(difference.detail, values),
+        )
+        what, seen = f"Widen the {edit.keyword} of {at}", f"{at} is beyond its {edit.keyword}"
+    return _change(
+        op, (edit,), f"{what} in the {where} of {name_of(op)}.", difference.kind, scope
+    ), (f"{name_of(op)}: {seen}")
+
+
+def widened(keyword: str, values: Sequence[Any]) -> float | int | str:
+    """Return a limit that every value seen keeps.
+
+    Examples:
+        >>> widened("maxLength", ["abc", "abcdef"]), widened("minimum", [0, -3])
+        (6, -3)
+    """
+    if keyword == "pattern":
+        return _ANY_TEXT
+    sizes = [value if keyword.endswith("mum") else len(value) for value in values]
+    found: float | int = (
+        min(sizes) if keyword.lower().startswith(("min", "exclusivemin")) else max(sizes)
+    )
+    if keyword.startswith("exclusive"):
+        return found - 1 if "Min" in keyword else found + 1
+    return found
+
+
+def _change(
+    op: OperationRef, edits: tuple[Edit, ...], summary: str, tag: str, scope: tuple[str, ...]
+) -> SpecChange:
+    return SpecChange(
         change_type="schema-update",
         category="schema",
         operation=op,
-        path=path,
-        ask={"drift": difference.kind, "in": drift.side, "at": list(difference.path), "value": value},
-        spec=patch,
-        summary=f"{what} in the {where} of {name_of(op)}.",
+        path=path_of(edits),
+        ask=ask_of(edits),
+        spec=changed_part(edits),
+        summary=summary,
         reason="Callers and golden tests can only rely on what is declared.",
-        actions=(
-            "Look at the recorded calls named in the evidence.",
-            "If it is meant, declare it; if not, mend the operation or the clients, and reject this "
-            "suggestion with that note.",
-        ),
-        tags=("schema-mismatch", "drift", f"drift-{difference.kind}", *(("one-tenant",) if tenant else ())),
-    )  # fmt: skip
-    return change, f"{name_of(op)}: {seen}"
+        actions=_ACTIONS,
+        tags=("schema-mismatch", "drift", f"drift-{tag}", *scope),
+        edits=edits,
+    )
 
 
-def _declare_error(drift: Drift, op: OperationRef) -> tuple[SpecChange, str]:
+def _declare_error(
+    drift: Drift, op: OperationRef, scope: tuple[str, ...]
+) -> tuple[SpecChange, str]:
     name = drift.difference.detail
     status = next((s for s in drift.seen.values if isinstance(s, int)), None)
     when = CLIENT_ERRORS.get(str(status), ("", ""))[1]
-    error: dict[str, Any] = {"when": when or "see the recorded calls behind this suggestion"}
-    if status is not None:
-        error["http"] = status
-    shown = name_of(name) if status is None or name == str(status) else f"{status} {name_of(name)}"
-    change = SpecChange(
-        change_type="schema-update",
-        category="error-handling",
-        operation=op,
-        path=pointer("errors", name),
-        ask={"declare-error": name, "http": status},
-        spec={"errors": {name: error}},
-        summary=f"Declare error {shown} of {name_of(op)}.",
-        reason="Callers can only handle a failure they are told to expect.",
-        actions=(
-            f"Say when {shown} is answered.",
-            "Tell callers what to do: repeat, correct the input, or give up.",
-        ),
-        tags=("schema-mismatch", "drift", "declare-error", *(("one-tenant",) if op.tenant_id else ())),
+    told = name_of(name) if status is None or name == str(status) else f"{status} {name_of(name)}"
+    edits = (
+        DeclareError(code=name, status=status, when=when or "see the recorded calls of this suggestion"),
     )  # fmt: skip
-    return change, f"{name_of(op)}: it answers {shown}, which is not declared,"
-
-
-def _without_required(part: Mapping[str, Any], name: str) -> dict[str, Any]:
-    kept = [each for each in part.get("required", ()) if each != name]
-    rest = {k: v for k, v in part.items() if k != "required"}
-    return {**rest, "required": kept} if kept else rest
-
-
-def _with_type(part: Mapping[str, Any], seen: str) -> dict[str, Any]:
-    stated = part.get("type")
-    types = list(stated) if isinstance(stated, list) else [stated]
-    widened = [t for t in types if not (seen == "number" and t == "integer")]
-    changed = {**part, "type": [*widened, seen] if widened else seen}
-    if seen == "null" and isinstance(part.get("enum"), list) and None not in part["enum"]:
-        changed["enum"] = [*part["enum"], None]
-    return changed
-
-
-def _with_value(part: Mapping[str, Any], value: Any) -> dict[str, Any]:
-    rest = {k: v for k, v in part.items() if k != "const"}
-    listed = part.get("enum", [part["const"]] if "const" in part else [])
-    return {**rest, "enum": [*listed, value]}
+    change = _change(op, edits, f"Declare error {told} of {name_of(op)}.", "error", scope)
+    return change, f"{name_of(op)}: it answers {told}, which is not declared,"

@@ -21,7 +21,8 @@ REFUSED: Final = frozenset({400, 413, 414, 422, 431})
 
 _PLACES: Final = ("path", "query", "headers", "body")
 _INPUT_WORDS: Final = re.compile(
-    r"valid|required|missing|bad.?request|malformed|schema|too.?(long|large|many|big)", re.IGNORECASE
+    r"valid|required|missing|bad.?request|malformed|schema|too.?(long|large|many|big)",
+    re.IGNORECASE,
 )
 _PARAMETER: Final = re.compile(r"\{([^{}]+)\}|:([A-Za-z_]\w*)|<(?:\w+:)?(\w+)>")
 _MOST_PLACEHOLDER: Final = 40

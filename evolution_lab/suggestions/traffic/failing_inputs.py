@@ -158,7 +158,9 @@ def _associated(
     if not rest:
         return None
     with_it, without = a / m, c / rest
-    sessions = {rows.exchanges[i].session or str(i) for i in np.flatnonzero(holds & failed)}
+    sessions = {
+        rows.exchanges[i].session or str(i) for i in np.flatnonzero(holds & failed).tolist()
+    }
     within = _within_tenants(rows, holds, failed, left)
     onset = _onset(failed[holds])
     since = float(failed[holds][onset:].mean())
@@ -243,8 +245,8 @@ def _log_likelihood(k: npt.NDArray[Any], n: npt.NDArray[Any]) -> npt.NDArray[np.
 def _finding(best: Association, left: Mask, family: int) -> TrafficFinding:
     rows, holds = best.rows, best.mask
     failed = rows.failed & left
-    showing = [rows.exchanges[i] for i in np.flatnonzero(holds & failed)]
-    tenant = scope_of(showing, [rows.exchanges[i] for i in np.flatnonzero(holds)])
+    showing = [rows.exchanges[i] for i in np.flatnonzero(holds & failed).tolist()]
+    tenant = scope_of(showing, [rows.exchanges[i] for i in np.flatnonzero(holds).tolist()])
     since = rows.exchanges[best.onset].at
     change, what = input_change(best, since=best.onset, tenant=tenant)
     later = np.arange(len(holds)) >= best.onset

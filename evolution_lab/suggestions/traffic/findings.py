@@ -43,6 +43,7 @@ class TrafficFinding:
         numbers: Anything else that was measured, JSON-ready.
         seen_at: When the last call of the evidence began, UTC.
         priority: How urgent.
+        confidence: Calibrated probability that it is true; None until a map exists.
     """
 
     __pydantic_config__ = CAMEL_CASE
@@ -63,6 +64,7 @@ class TrafficFinding:
     numbers: Mapping[str, Any] = field(default_factory=dict)
     seen_at: datetime
     priority: Priority = "medium"
+    confidence: float | None = None
 
     @property
     def evidence(self) -> EvidenceItem:

@@ -14,7 +14,7 @@ from evolution_lab.suggestions.traffic.exchanges import is_redacted
 from evolution_lab.suggestions.traffic.values import ITEM, MOST_DEPTH, MOST_ITEMS, Path, type_name
 
 RuleKind = Literal[
-    "required", "forbidden", "type", "maxItems", "minItems", "maxLength", "minLength", "maximum", "minimum", "exclude-value",
+    "required", "maxItems", "minItems", "maxLength", "minLength", "maximum", "minimum", "exclude-value",
 ]  # fmt: skip
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
@@ -24,7 +24,7 @@ MOST_VALUES: Final = 20
 CUTS: Final = 24
 """Places at which a number is cut into high and low."""
 _ORDER: Final[tuple[RuleKind, ...]] = (
-    "required", "maxItems", "minItems", "type", "maximum", "minimum", "exclude-value", "maxLength", "minLength", "forbidden",
+    "required", "maxItems", "minItems", "maximum", "minimum", "exclude-value", "maxLength", "minLength",
 )  # fmt: skip
 
 
@@ -35,7 +35,7 @@ class Candidate:
     Attributes:
         kind: The rule that would forbid it.
         path: Of the field.
-        value: The value or type; the cut of a number (the first that would be forbidden).
+        value: The value; the cut of a number (the first that would be forbidden).
         holds: Per input, whether it is so.
         measured: Per input, the number that is cut; NaN where there is none.
     """
@@ -59,8 +59,8 @@ def candidates(inputs: Sequence[Any], *, fewest: int = 5) -> list[Candidate]:
 
     Examples:
         >>> found = candidates([{"body": {"po": "x"}}, {"body": {}}], fewest=1)
-        >>> [(c.kind, c.path, c.value) for c in found][:2]
-        [('required', ('body', 'po'), None), ('forbidden', ('body', 'po'), None)]
+        >>> [(c.kind, c.path, c.value) for c in found][:1]
+        [('required', ('body', 'po'), None)]
     """
     n = len(inputs)
     table = _Table(n)
@@ -75,11 +75,10 @@ class _Table:
         self.rows = rows
         self.present: dict[Path, Mask] = {}
         self.parents: dict[Path, set[str]] = defaultdict(set)
-        self.types: dict[tuple[Path, str], Mask] = {}
         self.scalars: dict[Path, dict[int, Any]] = defaultdict(dict)
         self.numbers: dict[tuple[Path, str], Numbers] = {}
 
-    def add(self, row: int, value: Any, path: Path) -> None:
+    def add(self, row: int, value: Any, path: Path) -> None:  # noqa: C901 - one branch a type
         if len(path) > MOST_DEPTH:
             return
         if path and path[-1] != ITEM:
@@ -98,7 +97,6 @@ class _Table:
                 self.add(row, item, (*path, ITEM))
         elif value is not None and not is_redacted(value):
             if not inside_items:
-                self._mark(self.types, (path, type_name(value)), row)
                 self.scalars[path][row] = value
             if isinstance(value, str):
                 self._measure((path, "length"), row, float(len(value)))
@@ -114,9 +112,6 @@ class _Table:
                 here = self.present[(*path, name)]
                 missing = self.present[path] & ~here
                 yield Candidate(kind="required", path=(*path, name), value=None, holds=missing)
-                yield Candidate(kind="forbidden", path=(*path, name), value=None, holds=here)
-        for (path, name), holds in self.types.items():
-            yield Candidate(kind="type", path=path, value=name, holds=holds)
         for path, by_row in self.scalars.items():
             counts = Counter((type_name(v), v) for v in by_row.values())
             if len(counts) > MOST_VALUES:

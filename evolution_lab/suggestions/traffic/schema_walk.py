@@ -71,7 +71,7 @@ class SchemaWalker:
     Examples:
         >>> walker = SchemaWalker({"properties": {"id": {"type": "string"}}})
         >>> [(d.kind, d.path, d.detail) for d in walker.walk({"id": 7, "at": "x"}).differences]
-        [('field', (), 'at'), ('type', ('id',), 'integer')]
+        [('type', ('id',), 'integer'), ('field', (), 'at')]
     """
 
     root: Mapping[str, Any]
@@ -132,39 +132,26 @@ class SchemaWalker:
         for keyword in _LIMITS:
             if keyword in schema and not self._keeps(part, keyword, value):
                 walk.differences.setdefault(Difference("limit", path, keyword, part.place), value)
-        if isinstance(schema.get("format"), str) and isinstance(value, str):
-            if not self._keeps(part, "format", value):
-                detail = str(schema["format"])
-                walk.differences.setdefault(Difference("format", path, detail, part.place), value)
+        stated = schema.get("format")
+        texts = isinstance(stated, str) and isinstance(value, str)
+        if texts and not self._keeps(part, "format", value):
+            walk.differences.setdefault(Difference("format", path, str(stated), part.place), value)
 
     def _check_object(
         self, value: Mapping[str, Any], parts: list[Part], path: Path, walk: Walk
     ) -> None:
         walk.reached.add(path)
-        declared: dict[str, list[Part]] = {}
-        home: Part | None = None
-        open_map = False
         for part in parts:
-            properties = part.schema.get("properties")
-            if isinstance(properties, Mapping):
-                home = home or part
-                for name, schema in properties.items():
-                    below = schema if isinstance(schema, Mapping) else {}
-                    place = (*part.place, "properties", name)
-                    declared.setdefault(name, []).append(Part(below, place))
-            more = part.schema.get("additionalProperties")
-            open_map |= more is True or isinstance(more, Mapping)
-            open_map |= "patternProperties" in part.schema
             for name in part.schema.get("required", ()):
                 if isinstance(name, str) and name not in value:
-                    walk.differences.setdefault(
-                        Difference("required", path, name, part.place), None
-                    )
-        for name, below in declared.items():
+                    missing = Difference("required", path, name, part.place)
+                    walk.differences.setdefault(missing, None)
+        declared, home = _declared(parts)
+        for name, inside in declared.items():
             if name in value:
                 walk.present.add((*path, name))
-                self._visit(value[name], tuple(below), (*path, name), walk)
-        if home is not None and not open_map:
+                self._visit(value[name], tuple(inside), (*path, name), walk)
+        if home is not None:
             for name in value:
                 if name not in declared:
                     walk.differences.setdefault(
@@ -260,6 +247,25 @@ class SchemaWalker:
                 {keyword: part.schema[keyword]}, offline=True, validate_formats=True
             )
         return bool(self._compiled[place].is_valid(value))
+
+
+def _declared(parts: list[Part]) -> tuple[dict[str, list[Part]], Part | None]:
+    """Return declared fields, and where another belongs: None where any name may stand."""
+    declared: dict[str, list[Part]] = {}
+    home: Part | None = None
+    open_map = False
+    for part in parts:
+        properties = part.schema.get("properties")
+        if isinstance(properties, Mapping):
+            home = home or part
+            for name, schema in properties.items():
+                below: Mapping[str, Any] = schema if isinstance(schema, Mapping) else {}
+                place = (*part.place, "properties", name)
+                declared.setdefault(name, []).append(Part(below, place))
+        more = part.schema.get("additionalProperties")
+        open_map |= more is True or isinstance(more, Mapping)
+        open_map |= "patternProperties" in part.schema
+    return declared, None if open_map else home
 
 
 def typed(value: Any, schema: Any) -> Any:

@@ -16,7 +16,10 @@ _FEWEST_FOR_FORMAT: Final = 20
 _FORMATS: Final = (
     ("date-time", re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")),
     ("date", re.compile(r"\d{4}-\d\d-\d\d")),
-    ("uuid", re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)),
+    (
+        "uuid",
+        re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE),
+    ),
 )
 
 Path = tuple[str, ...]
