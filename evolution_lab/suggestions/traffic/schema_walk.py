@@ -15,9 +15,9 @@ from evolution_lab.suggestions.traffic.values import ITEM, MOST_DEPTH, MOST_ITEM
 
 DriftKind = Literal["field", "required", "type", "null", "enum", "format", "limit"]
 
-_LIMITS: Final = (
-    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
-    *("minLength", "maxLength", "pattern", "minItems", "maxItems"),
+_LIMITS: Final = frozenset(
+    {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+    | {"minLength", "maxLength", "pattern", "minItems", "maxItems"}
 )
 _MOST_BRANCHES: Final = 64
 _Place = tuple[str | int, ...]
@@ -76,6 +76,12 @@ class SchemaWalker:
 
     root: Mapping[str, Any]
     _compiled: dict[_Place, Any] = field(default_factory=dict, init=False, repr=False)
+    _fixed: dict[tuple[_Place, ...], list[Part]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    _fields: dict[tuple[_Place, ...], tuple[dict[str, list[Part]], Part | None]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def walk(self, value: Any) -> Walk:
         """Return what the schema does not say of a value."""
@@ -96,7 +102,7 @@ class SchemaWalker:
     def _visit(self, value: Any, given: tuple[Part, ...], path: Path, walk: Walk) -> None:
         if len(path) > MOST_DEPTH or is_redacted(value):
             return
-        parts = list(self._expanded(given, value))
+        parts = self._applying(given, value)
         if any(self._broken_type(part, value, path, walk) for part in parts):
             return
         for part in parts:
@@ -129,8 +135,8 @@ class SchemaWalker:
             if isinstance(listed, list) and not any(_same(value, each) for each in listed):
                 detail = str(value)[:80]
                 walk.differences.setdefault(Difference("enum", path, detail, part.place), value)
-        for keyword in _LIMITS:
-            if keyword in schema and not self._keeps(part, keyword, value):
+        for keyword in sorted(schema.keys() & _LIMITS):
+            if not self._keeps(part, keyword, value):
                 walk.differences.setdefault(Difference("limit", path, keyword, part.place), value)
         stated = schema.get("format")
         texts = isinstance(stated, str) and isinstance(value, str)
@@ -146,7 +152,10 @@ class SchemaWalker:
                 if isinstance(name, str) and name not in value:
                     missing = Difference("required", path, name, part.place)
                     walk.differences.setdefault(missing, None)
-        declared, home = _declared(parts)
+        key = tuple(part.place for part in parts)
+        if key not in self._fields:
+            self._fields[key] = _declared(parts)
+        declared, home = self._fields[key]
         for name, inside in declared.items():
             if name in value:
                 walk.present.add((*path, name))
@@ -157,6 +166,16 @@ class SchemaWalker:
                     walk.differences.setdefault(
                         Difference("field", path, str(name), home.place), value[name]
                     )
+
+    def _applying(self, given: tuple[Part, ...], value: Any) -> list[Part]:
+        """Return the subschemas that hold, kept where they do not depend on the value."""
+        key = tuple(part.place for part in given)
+        parts = self._fixed.get(key)
+        if parts is None:
+            parts = list(self._expanded(given, value))
+            if not any("anyOf" in p.schema or "oneOf" in p.schema for p in parts):
+                self._fixed[key] = parts
+        return parts
 
     def _expanded(self, given: tuple[Part, ...], value: Any) -> Iterator[Part]:
         """Yield the subschemas that hold: references followed, the branch that fits best taken."""

@@ -11,7 +11,7 @@ from evolution_lab.suggestions.traffic.exchanges import is_redacted
 ITEM: Final = "[]"
 """Stands for any element of an array in a path."""
 MOST_DEPTH: Final = 12
-MOST_ITEMS: Final = 100
+MOST_ITEMS: Final = 30
 _FEWEST_FOR_FORMAT: Final = 20
 _FORMATS: Final = (
     ("date-time", re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")),
