@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from evolution_lab.contracts import OperationSpec
-from evolution_lab.records import IntentSignal
+from evolution_lab.records import EvidenceItem, IntentSignal
 from evolution_lab.suggestions.causes import Cause
 from evolution_lab.suggestions.error_changes import client_errors, server_errors
 from evolution_lab.suggestions.identity import pointer
@@ -132,3 +133,25 @@ def _throughput(signal: IntentSignal, cause: Cause) -> SpecChange:
         ),
         tags=change_tags(signal, cause, "lifecycle"),
     )
+
+
+def leaning(change: SpecChange, departure: EvidenceItem) -> SpecChange:
+    """Return a question about a lifecycle with what the callers who left say to it.
+
+    Callers who are still seen elsewhere need the operation no more; callers who are not seen at all
+    cannot reach it, or anything.
+
+    Args:
+        change: What a fall in throughput asks.
+        departure: Who left (``traffic.departures``).
+    """
+    lean = departure.data.get("lean")
+    if lean not in {"deprecate", "restore-routing"} or "lifecycle" not in change.spec:
+        return change
+    reason = (
+        "Most of its callers are still there, with other calls: they do not need it any more."
+        if lean == "deprecate"
+        else "Most of its callers are gone altogether: look at what leads to it first."
+    )
+    lifecycle = {**change.spec["lifecycle"], "leaning": lean}
+    return replace(change, reason=reason, spec={**change.spec, "lifecycle": lifecycle})

@@ -29,7 +29,7 @@ from evolution_lab.records import (
 )
 from evolution_lab.schemas import WINDOWS, check
 from evolution_lab.suggestions.causes import find_cause, windows_of
-from evolution_lab.suggestions.changes import change_for_signal
+from evolution_lab.suggestions.changes import change_for_signal, leaning
 from evolution_lab.suggestions.drafts import composite_operation
 from evolution_lab.suggestions.identity import json_ready, suggestion_id
 from evolution_lab.suggestions.risk import assess_risk, priority_of, urgency
@@ -37,6 +37,7 @@ from evolution_lab.suggestions.spec_change import SpecChange, is_repeatable
 from evolution_lab.suggestions.spec_effects import spec_effect
 from evolution_lab.suggestions.specs import SpecSource, as_source
 from evolution_lab.suggestions.traffic import TrafficFinding, TrafficReading
+from evolution_lab.suggestions.traffic.composites import CompositeParts
 from evolution_lab.suggestions.validation import validate_suggestion
 from evolution_lab.suggestions.wording import describe_signal, describe_workflow
 
@@ -125,21 +126,23 @@ class SpecGenerator:
         """
         if windows is not None:
             check(windows, WINDOWS)
-        declared = as_source(specs)
+        declared, read = as_source(specs), traffic or TrafficReading()
         findings: list[_Finding] = []
         for signal in detection.signals:
             cause = find_cause(signal, detection, windows)
             spec = declared.spec_of(signal.operation)
             change = change_for_signal(signal, cause, spec=spec)
             if change is not None:
-                findings.append(_from_signal(signal, change))
+                findings.append(_from_signal(signal, change, read.departures.get(signal.id)))
         if detection.workflows:
             seen_at = as_of or _last_seen(detection, windows)
-            findings += [_from_workflow(w, seen_at) for w in detection.workflows]
+            findings += [
+                _from_workflow(w, seen_at, read.composites.get(w.id)) for w in detection.workflows
+            ]
 
         findings += [
             _from_traffic(finding)
-            for finding in (traffic.findings if traffic is not None else ())
+            for finding in read.findings
             if finding.change.operation is None
             or not self.config.is_excluded(finding.change.operation.key)
         ]
@@ -215,7 +218,9 @@ def _stands(operation: OperationRef | None, specs: SpecSource) -> dict[str, Any]
     return {} if reference is None else {"specReference": json_ready(asdict(reference))}
 
 
-def _from_signal(signal: IntentSignal, change: SpecChange) -> _Finding:
+def _from_signal(
+    signal: IntentSignal, change: SpecChange, departure: EvidenceItem | None = None
+) -> _Finding:
     told = json_ready(to_python(signal))
     numbers = {"signalId": signal.id, **{name: told[name] for name in _TOLD}}
     claim = EvidenceItem(description=describe_signal(signal), data=numbers)
@@ -225,8 +230,10 @@ def _from_signal(signal: IntentSignal, change: SpecChange) -> _Finding:
             description=strip_controls(item.description),
             data={**json_ready(item.data), "signalId": signal.id},
         )
-        for item in signal.evidence
+        for item in (*signal.evidence, *(() if departure is None else (departure,)))
     )
+    if departure is not None:
+        change = leaning(change, departure)
     return _Finding(
         change=change,
         intent=signal.kind,
@@ -247,17 +254,29 @@ def _strength(signal: IntentSignal) -> float:
     return min(distance, _STRONGEST)
 
 
-def _from_workflow(workflow: Workflow, seen_at: datetime) -> _Finding:
+def _from_workflow(
+    workflow: Workflow, seen_at: datetime, parts: CompositeParts | None = None
+) -> _Finding:
     data = {"signalId": workflow.id, **json_ready(to_python(workflow))}
+    flow = (
+        (
+            EvidenceItem(
+                description=strip_controls(parts.evidence.description),
+                data={**json_ready(parts.evidence.data), "signalId": workflow.id},
+            ),
+        )
+        if parts is not None
+        else ()
+    )
     return _Finding(
-        change=composite_operation(workflow),
+        change=composite_operation(workflow, parts),
         intent="workflow",
         source_id=workflow.id,
         seen_at=seen_at,
         priority="low",
         strength=min(workflow.lift, _STRONGEST),
         confidence=None,
-        evidence=(EvidenceItem(description=describe_workflow(workflow), data=data),),
+        evidence=(EvidenceItem(description=describe_workflow(workflow), data=data), *flow),
     )
 
 

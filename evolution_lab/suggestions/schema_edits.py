@@ -12,6 +12,7 @@ from evolution_lab.suggestions.edits import (
     DeclareField,
     DeprecateField,
     Place,
+    RefuseValues,
     RelaxField,
     RequireField,
     SetFormat,
@@ -24,6 +25,7 @@ SchemaEdit = (
     DeclareField
     | AllowTypes
     | AllowValues
+    | RefuseValues
     | SetFormat
     | RequireField
     | RelaxField
@@ -100,7 +102,7 @@ def _edit_object(
 
 def _edit_value(
     target: Editable,
-    edit: AllowTypes | AllowValues | SetFormat | SetLimit | DeprecateField,
+    edit: AllowTypes | AllowValues | RefuseValues | SetFormat | SetLimit | DeprecateField,
     holder: Any,
     key: str | int,
 ) -> bool:
@@ -115,6 +117,8 @@ def _edit_value(
     schema = target.essence(holder, key)
     if isinstance(edit, AllowValues):
         return _changed(schema, lambda: _allow_values(target, schema, edit))
+    if isinstance(edit, RefuseValues):
+        return _changed(schema, lambda: _refuse_values(schema, edit))
     if isinstance(edit, SetFormat):
         return _changed(schema, lambda: _set(schema, "format", edit.format))
     if isinstance(edit, DeprecateField):
@@ -147,3 +151,15 @@ def _allow_values(target: Editable, schema: dict[str, Any], edit: AllowValues) -
     ]
     if None in edit.values and "type" in schema:
         allow_types(schema, ["null"], legacy=target.legacy)
+
+
+def _refuse_values(schema: dict[str, Any], edit: RefuseValues) -> None:
+    known = schema.get("enum")
+    if isinstance(known, list):
+        schema["enum"] = [
+            value for value in known if not any(same_json(value, other) for other in edit.values)
+        ]
+        return
+    refused = {"enum": list(edit.values)}
+    held = schema.get("not")
+    schema["not"] = refused if held is None else {"anyOf": [held, refused]}

@@ -105,7 +105,7 @@ def find_data_flow(workflow: Workflow, exchanges: Sequence[Exchange]) -> DataFlo
         workflow: Steps in order.
         exchanges: Recorded calls with sessions, of any operations.
     """
-    runs = _runs(workflow, exchanges)
+    runs = recorded_runs(workflow, exchanges)
     if len(runs) < FEWEST_RUNS:
         return None
     table = [[_values(e.input) for e in run] for run in runs]
@@ -139,7 +139,7 @@ def find_data_flow(workflow: Workflow, exchanges: Sequence[Exchange]) -> DataFlo
     )
 
 
-def _runs(workflow: Workflow, exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
+def recorded_runs(workflow: Workflow, exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
     """Return the first whole, successful run of each session, in order of time."""
     wanted = [(step.service, step.key) for step in workflow.steps]
     sessions: dict[str, list[Exchange]] = defaultdict(list)
@@ -229,7 +229,12 @@ def _links(
         if found:
             links[step, path] = min(
                 found,
-                key=lambda k: (-round(k.matches / k.runs, 2), k.side != "output", k.from_step, k.from_path),
+                key=lambda k: (
+                    -round(k.matches / k.runs, 2),
+                    k.side != "output",
+                    k.from_step,
+                    k.from_path,
+                ),
             )
     _add_siblings(links, targets, keyed, sources)
     return tuple(links[place] for place in sorted(links))

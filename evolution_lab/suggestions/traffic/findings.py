@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from scipy.stats import beta
 
@@ -13,6 +13,9 @@ from evolution_lab.display import ResultMixin
 from evolution_lab.records import EvidenceItem, Priority
 from evolution_lab.records.json_form import CAMEL_CASE
 from evolution_lab.suggestions.spec_change import SpecChange
+
+if TYPE_CHECKING:
+    from evolution_lab.suggestions.traffic.composites import CompositeParts
 
 FindingKind = Literal["drift", "failing-input", "slow-calls", "workflow", "departure"]
 
@@ -114,6 +117,8 @@ class TrafficReading(ResultMixin):
 
     Attributes:
         findings: What asks for a change.
+        composites: By workflow, what flows between its steps.
+        departures: By signal of a fall in throughput, who left.
         never_seen: What is declared and was not seen; no change by itself.
         exchanges: Recorded calls that were read.
     """
@@ -121,6 +126,8 @@ class TrafficReading(ResultMixin):
     _title: ClassVar[str] = "What traffic says about the specs"
 
     findings: tuple[TrafficFinding, ...] = ()
+    composites: Mapping[str, CompositeParts] = field(default_factory=dict)
+    departures: Mapping[str, EvidenceItem] = field(default_factory=dict)
     never_seen: tuple[NeverSeen, ...] = ()
     exchanges: int = 0
 

@@ -10,12 +10,16 @@ from typing import Final
 
 import polars as pl
 
-from evolution_lab.records import DetectionResult, OperationRef, TrafficSnapshot
+from evolution_lab.records import DetectionResult, EvidenceItem, OperationRef, TrafficSnapshot
 from evolution_lab.suggestions.specs import SpecSource
+from evolution_lab.suggestions.traffic.composites import composite_parts
+from evolution_lab.suggestions.traffic.data_flow import find_data_flow
+from evolution_lab.suggestions.traffic.departures import callers_who_left
 from evolution_lab.suggestions.traffic.drift import find_drift
 from evolution_lab.suggestions.traffic.exchanges import Exchange, read_exchanges
 from evolution_lab.suggestions.traffic.failing_inputs import find_failing_inputs
 from evolution_lab.suggestions.traffic.findings import TrafficFinding, TrafficReading
+from evolution_lab.suggestions.traffic.slow_calls import find_slow_calls
 
 MOST_CALLS: Final = 10_000
 """Recorded calls of one operation that are read; of more, these by the hash of their ids."""
@@ -27,7 +31,7 @@ def read_traffic(
     specs: SpecSource,
     *,
     samples: pl.DataFrame | pl.LazyFrame | None = None,
-    detection: DetectionResult | None = None,  # noqa: ARG001
+    detection: DetectionResult | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> TrafficReading:
     """Return what traffic says about specs.
@@ -57,10 +61,34 @@ def read_traffic(
     tell(2, STEPS)
     findings += find_failing_inputs(calls, known)
     tell(3, STEPS)
+    findings += find_slow_calls(calls, known)
+    tell(4, STEPS)
+    said = detection or DetectionResult()
+    composites = {}
+    for workflow in said.workflows:
+        flow = find_data_flow(workflow, exchanges)
+        if flow is not None:
+            of_steps = [known.get(OperationRef(s.key, s.service)) for s in workflow.steps]
+            composites[workflow.id] = composite_parts(workflow, flow, exchanges, of_steps)
     tell(STEPS, STEPS)
     return TrafficReading(
-        findings=tuple(findings), never_seen=tuple(never_seen), exchanges=len(exchanges)
+        findings=tuple(findings),
+        composites=composites,
+        departures={} if samples is None else _departures(said, samples),
+        never_seen=tuple(never_seen),
+        exchanges=len(exchanges),
     )
+
+
+def _departures(
+    said: DetectionResult, samples: pl.DataFrame | pl.LazyFrame
+) -> dict[str, EvidenceItem]:
+    found = {
+        signal.id: callers_who_left(signal, samples)
+        for signal in said.signals
+        if signal.kind == "throughput-drop"
+    }
+    return {signal_id: item for signal_id, item in found.items() if item is not None}
 
 
 def by_operation(exchanges: Iterable[Exchange]) -> dict[OperationRef, Sequence[Exchange]]:

@@ -137,7 +137,9 @@ def _fit(
     groups = np.unique(names, return_inverse=True)[1]
     clustered = int(groups.max()) + 1 >= FEWEST_SESSIONS
     how: dict[str, Any] = (
-        {"cov_type": "cluster", "cov_kwds": {"groups": groups}} if clustered else {"cov_type": "HC3"}
+        {"cov_type": "cluster", "cov_kwds": {"groups": groups}}
+        if clustered
+        else {"cov_type": "HC3"}
     )
     fit = sm.OLS(y, x).fit(**how)
     usual = float(np.exp(np.median(y)))
@@ -172,7 +174,9 @@ def _columns(spec: OperationSpec | None, timed: Sequence[Exchange]) -> list[Colu
     if limit is not None:
         missing = np.array([limit not in (e.input.get("query") or {}) for e in timed], dtype=float)
         if _both(missing):
-            columns.append(Column(factor="no-limit", name=limit, path=("query", limit), values=missing))
+            columns.append(
+                Column(factor="no-limit", name=limit, path=("query", limit), values=missing)
+            )
     for column in _sizes(timed):
         alike = [_correlation(column.values, other.values) for other in columns]
         if float(np.std(column.values)) > 0 and all(abs(r) < _SAME for r in alike):
@@ -185,7 +189,7 @@ def _columns(spec: OperationSpec | None, timed: Sequence[Exchange]) -> list[Colu
         for name in sorted(counts):
             values = np.array([each == name for each in said], dtype=float)
             if _both(values) and (factor == "tenant" or counts[name] < len(said) / 2):
-                columns.append(Column(factor=factor, name=name, path=(), values=values))  # type: ignore[arg-type]
+                columns.append(Column(factor=factor, name=name, path=(), values=values))
         _drop_reference(columns, factor, counts)
     return columns
 

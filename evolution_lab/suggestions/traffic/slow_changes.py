@@ -58,7 +58,9 @@ def slow_change(factor: SlowFactor) -> tuple[SpecChange, str]:
             path=("policy", "pagination"),
             value={"parameter": column.name, "default": usual_limit(factor)},
         )
-        asks = f"Give {name_of(column.name)} of {named} a default, so that no call is without a limit."
+        asks = (
+            f"Give {name_of(column.name)} of {named} a default, so that no call is without a limit."
+        )
         seen = f"calls without {name_of(column.name)}"
     elif how == "tenant":
         change_type = "policy-update"
@@ -119,7 +121,9 @@ def _page(factor: SlowFactor) -> Edit:
     )
 
 
-_LIMITS = frozenset({"limit", "pageSize", "page_size", "per_page", "perPage", "first", "top", "size"})
+_LIMITS = frozenset(
+    {"limit", "pageSize", "page_size", "per_page", "perPage", "first", "top", "size"}
+)
 
 
 def _objective(factor: SlowFactor) -> Edit:
