@@ -151,20 +151,13 @@ class OpenApiDocument:
                 document.
         """
         operation = self.operation(name)
-        path_item, found = self._objects(operation)
-        parts = OperationParts(
-            document=self.content,
-            path_item=path_item,
-            operation=found,
-            method=operation.method.lower(),
-            legacy=self.legacy,
-        )
+        parts = self.parts(name)
         try:
             return OperationSpec(
                 key=key or operation.name,
                 version=self.version,
                 kind=parts.kind(),
-                goal=_first_text(found, "summary", "description") or operation.name,
+                goal=_first_text(parts.operation, "summary", "description") or operation.name,
                 input_schema=parts.input_schema(),
                 output_schema=parts.output_schema(),
                 errors=parts.errors(),
@@ -172,6 +165,22 @@ class OpenApiDocument:
             )
         except InvalidDocumentError as error:
             raise InvalidDocumentError(f"{operation}: {error}") from None
+
+    def parts(self, name: str) -> OperationParts:
+        """Return what the document says of an operation, to be read part by part.
+
+        Raises:
+            UnknownNameError: The document has no such operation.
+        """
+        operation = self.operation(name)
+        path_item, found = self._objects(operation)
+        return OperationParts(
+            document=self.content,
+            path_item=path_item,
+            operation=found,
+            method=operation.method.lower(),
+            legacy=self.legacy,
+        )
 
     def specs(self) -> tuple[OperationSpec, ...]:
         """Return the specs of all operations.

@@ -121,6 +121,28 @@ class OperationParts:
                 errors.setdefault(code, DeclaredError(http=http, when=when))
         return errors
 
+    def status_of(self, status: int) -> str | None:
+        """Return under which key a status is declared: itself, its class, or ``default``."""
+        declared = {name.upper(): name for name, _ in self._responses()}
+        for name in (str(status), f"{status // 100}XX", "DEFAULT"):
+            if name in declared:
+                return declared[name]
+        return None
+
+    def body_schema(self, declared: str) -> Any:
+        """Return the schema of the body under one key of the responses; empty where none is said.
+
+        Raises:
+            InvalidDocumentError: A part is no schema or a reference cannot be followed.
+        """
+        bundle = SchemaBundle(self.document, legacy=self.legacy, direction="response")
+        schema = _content_schema(dict(self._responses())[declared], bundle)
+        return _closed(schema, bundle) if isinstance(schema, Mapping) else schema
+
+    def codes_of(self, declared: str) -> tuple[str, ...]:
+        """Return the error codes that one key of the responses declares; empty where it names none."""
+        return tuple(self._codes(dict(self._responses())[declared]))
+
     def policy(self) -> dict[str, Any]:
         """Return how the operation is operated: auth, idempotence, owner, tags, deprecation."""
         policy: dict[str, Any] = {}
