@@ -153,8 +153,13 @@ def _errors(
         if any(violation.kind != "undocumented-error" for violation in found):
             # Errors of this operation have no place for a code: told by the status alone.
             body = _value(parts.body_schema(like))
+            found = Conformance(document).response_violations(
+                _answered(call, status, body), operation.route
+            )
             edit = DeclareError(code=str(_ERROR), status=_ERROR, when="A planted refusal.")
-    yield PlantedEdit(edit=edit, asked=(_answered(call, _ERROR, body),), good=(call,))
+    refused = _answered(call, _ERROR, body)
+    made_up = like is None or all(violation.kind == "undocumented-error" for violation in found)
+    yield PlantedEdit(edit=edit, asked=(refused,) if made_up else (), good=(call,))
     response = DeclareResponse(status=_ERROR, description="A planted refusal.")
     yield PlantedEdit(edit=response, asked=(_answered(call, _ERROR, None),), good=(call,))
 

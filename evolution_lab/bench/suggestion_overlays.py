@@ -9,7 +9,7 @@ from typing import Any, Final
 from evolution_lab.bench.planted_edits import PlantedEdit, planted_edits
 from evolution_lab.bench.public_documents import bench_documents
 from evolution_lab.bench.targets import BenchReport, Target, share_interval
-from evolution_lab.contracts import OpenApiDocument
+from evolution_lab.contracts import OpenApiDocument, OperationSpec
 from evolution_lab.errors import EvolutionLabError
 from evolution_lab.suggestions.document_change import DocumentChange, change_document
 from evolution_lab.suggestions.json_patch import apply_json_patch, same_json
@@ -43,12 +43,12 @@ class _Counts:
 
 
 def measure_overlays(
-    *, every: int = 1, progress: Callable[[str], None] | None = None
+    *, at_most: int = 100, progress: Callable[[str], None] | None = None
 ) -> BenchReport:
     """Plant gaps in the demo's and three public documents and judge the overlays that close them.
 
     Args:
-        every: Take one operation in so many; 1 takes all.
+        at_most: Edits tried on one document, spread evenly over its operations.
         progress: Told of each document.
 
     Returns:
@@ -62,19 +62,21 @@ def measure_overlays(
         if progress is not None:
             progress(f"overlays on {name}")
         own = _Counts()
-        for operation in document.operations[::every]:
-            for planted in planted_edits(document, operation):
-                reason = _judge(document, operation.route, planted, own)
-                if reason:
-                    faults.append(
-                        {
-                            "document": name,
-                            "operation": operation.route,
-                            "edit": planted.edit.name,
-                            "place": str(getattr(planted.edit, "place", "")),
-                            "fault": reason,
-                        }
-                    )
+        specs = {
+            operation.route: document.spec(operation.route) for operation in document.operations
+        }
+        for route, planted in _spread(document, at_most):
+            reason = _judge(document, route, planted, own, specs)
+            if reason:
+                faults.append(
+                    {
+                        "document": name,
+                        "operation": route,
+                        "edit": planted.edit.name,
+                        "place": str(getattr(planted.edit, "place", "")),
+                        "fault": reason,
+                    }
+                )
         for entry in fields(own):
             total.add(entry.name, *getattr(own, entry.name))
         rows.append(
@@ -106,7 +108,24 @@ def measure_overlays(
     return BenchReport(targets=(*targets, documented), tables=tables)
 
 
-def _judge(document: OpenApiDocument, route: str, planted: PlantedEdit, counts: _Counts) -> str:
+def _spread(document: OpenApiDocument, at_most: int) -> list[tuple[str, PlantedEdit]]:
+    found = [
+        (operation.route, planted)
+        for operation in document.operations
+        for planted in planted_edits(document, operation)
+    ]
+    if len(found) <= at_most:
+        return found
+    return [found[place * len(found) // at_most] for place in range(at_most)]
+
+
+def _judge(
+    document: OpenApiDocument,
+    route: str,
+    planted: PlantedEdit,
+    counts: _Counts,
+    specs: Mapping[str, OperationSpec],
+) -> str:
     """Count what holds of one edit's overlay and return what does not, in words."""
     try:
         change = change_document(document, route, [planted.edit], title="Close a planted gap.")
@@ -117,7 +136,7 @@ def _judge(document: OpenApiDocument, route: str, planted: PlantedEdit, counts: 
     laws = {
         "matched": all(count >= 1 for count in targets_matched(document.content, change.overlay)),
         "exact": _is_exact(document, change),
-        "alone": _is_alone(document, change, route),
+        "alone": _is_alone(specs, change, route),
         "valid": _is_valid(change.content),
     }
     for name, holds in laws.items():
@@ -138,10 +157,9 @@ def _is_exact(document: OpenApiDocument, change: DocumentChange) -> bool:
     return same_json(by_overlay, by_patch)
 
 
-def _is_alone(document: OpenApiDocument, change: DocumentChange, route: str) -> bool:
+def _is_alone(specs: Mapping[str, OperationSpec], change: DocumentChange, route: str) -> bool:
     after = OpenApiDocument(change.content)
-    others = [operation.route for operation in document.operations if operation.route != route]
-    return all(document.spec(other) == after.spec(other) for other in others)
+    return all(after.spec(other) == spec for other, spec in specs.items() if other != route)
 
 
 def _is_valid(content: Mapping[str, Any]) -> bool:

@@ -25,7 +25,6 @@ _READ: Final = frozenset(
     {"type", "enum", "const", "required", "properties", "items", "additionalProperties"}
     | {"uniqueItems", *_LOW, *_HIGH, *_FREE, *_LISTS}
 )
-_NOT_LIMITS: Final = frozenset({"title", "description", "examples", "example", "default"})
 _TYPES: Final = frozenset({"string", "integer", "number", "boolean", "object", "array", "null"})
 _DEEPEST: Final = 60
 _MOST: Final = 1_000
@@ -240,7 +239,7 @@ def _followed(root: Any, schema: Any) -> Any:
         if not isinstance(schema, Mapping) or REF not in schema:
             return schema
         target = at_pointer(root, local_pointer(schema[REF]))
-        beside = {k: v for k, v in schema.items() if k != REF and k not in _NOT_LIMITS}
+        beside = {k: v for k, v in schema.items() if k != REF and k not in _WORDS}
         schema = {"allOf": [target, beside]} if beside else target
     return {}
 

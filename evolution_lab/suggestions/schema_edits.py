@@ -84,6 +84,8 @@ def _edit_object(
 ) -> None:
     required = schema.get("required")
     required = list(required) if isinstance(required, list) else []
+    if not isinstance(edit, DeclareField) and isinstance(edit, RequireField) is (name in required):
+        raise InapplicableEditError(f"{edit.name}: the schema of {edit.place} says so already.")
     if isinstance(edit, DeclareField):
         properties = schema.setdefault("properties", {})
         if name in properties:
