@@ -11,6 +11,7 @@ from evolution_lab.bench.golden_pact import agreement
 from evolution_lab.bench.golden_pii import bench_pii, judged_corpus
 from evolution_lab.bench.golden_recording import bench_recording
 from evolution_lab.bench.golden_selection import selection
+from evolution_lab.bench.golden_services import code, flake, pairs
 from evolution_lab.bench.golden_volatile import single_recording
 from evolution_lab.bench.targets import BenchReport
 from evolution_lab.errors import UnknownNameError
@@ -21,6 +22,9 @@ Section = Callable[..., BenchReport]
 SECTIONS: Final[Mapping[str, Section]] = {
     "recording": bench_recording,
     "pii": bench_pii,
+    "flake": flake,
+    "pairs": pairs,
+    "code": code,
 }
 """Sections that need no recordings; each takes ``quick`` by name."""
 ON_CORPORA: Final[Mapping[str, Section]] = {
