@@ -27,13 +27,12 @@ from evolution_lab.bench.services.code_mutants import code_mutants
 from evolution_lab.bench.services.traffic import asked, recording, sent
 from evolution_lab.bench.services.world import Request, Response, Service, World
 from evolution_lab.bench.targets import BenchReport, Peer, Target, share_interval
-from evolution_lab.golden.comparison import compare
 from evolution_lab.golden.generator import GoldenTestGenerator
-from evolution_lab.golden.matchers import literal
 from evolution_lab.golden.runners import LoadedRunner, http_runner
-from evolution_lab.golden.running import run_one, verify
-from evolution_lab.golden.suite import GoldenSuite, canonical_json
-from evolution_lab.golden.suite_power import added
+from evolution_lab.golden.running import run_one
+from evolution_lab.golden.suite import GoldenSuite
+from evolution_lab.golden.suite_power import SuitePower, added
+from evolution_lab.golden.verifying import proven_suites
 from evolution_lab.records import TrafficSnapshot
 
 _SECONDS: Final = 10.0
@@ -97,7 +96,11 @@ def _subjects(names: Sequence[str]) -> list[_Subject]:
 
 
 def made_suites(
-    subject: str, start: Callable[[int], AbstractContextManager[str]], *, sessions: int, sites: int = 0
+    subject: str,
+    start: Callable[[int], AbstractContextManager[str]],
+    *,
+    sessions: int,
+    sites: int = 0,
 ) -> tuple[list[list[TrafficSnapshot]], dict[str, GoldenSuite]]:
     """Return two recordings of a service and the suites made of them, each case verified once."""
     recordings = []
@@ -105,14 +108,16 @@ def made_suites(
         with start(seed) as url:
             call, _ = asking(url)
             recordings.append(recording(subject, call, sessions=sessions, seed=_SEED))
-    generator = GoldenTestGenerator(power_sites=sites)
-    suites = generator.generate_all(recordings[0], recordings=[recordings[1]])
     with start(3) as url:
         _, runner = asking(url)
-        suites = {
-            name: verify(suite, runner, timeout_seconds=_SECONDS)[0]
-            for name, suite in suites.items()
-        }
+        proven = proven_suites(
+            GoldenTestGenerator(power_sites=sites),
+            recordings[0],
+            recordings=[recordings[1]],
+            runner=runner,
+            timeout_seconds=_SECONDS,
+        )
+    suites = {name: each.suite for name, each in proven.items()}
     return recordings, suites
 
 
@@ -223,7 +228,11 @@ def pairs(*, quick: bool = False) -> BenchReport:
     for name in KEPT_FOR_JUDGING:
         module = service_module(name)
         recordings = [
-            _steady(recording(name, new_service(module, RealWorld(seed)).call, sessions=sessions, seed=_SEED))
+            _steady(
+                recording(
+                    name, new_service(module, RealWorld(seed)).call, sessions=sessions, seed=_SEED
+                )
+            )
             for seed in range(1, times + 1)
         ]
         report += two_recordings(name, recordings)
@@ -249,7 +258,8 @@ def code(*, quick: bool = False) -> BenchReport:
         quick: 25 changes of each service instead of 150.
     """
     most, sessions = (25, 60) if quick else (150, 200)
-    rows, powers = [], []
+    rows: list[dict[str, Any]] = []
+    powers: list[SuitePower] = []
     for name in (*DEVELOPED_ON, *KEPT_FOR_JUDGING):
         module = service_module(name)
 
@@ -257,8 +267,12 @@ def code(*, quick: bool = False) -> BenchReport:
             return served(new_service(service_module(name), RealWorld(seed)))
 
         _, suites = made_suites(name, start, sessions=sessions, sites=2 if quick else 4)
-        powers += [s.power for s in suites.values() if s.power is not None and name in KEPT_FOR_JUDGING]
-        frozen = recording(name, new_service(module, FrozenWorld()).call, sessions=sessions, seed=_SEED)
+        powers += [
+            s.power for s in suites.values() if s.power is not None and name in KEPT_FOR_JUDGING
+        ]
+        frozen = recording(
+            name, new_service(module, FrozenWorld()).call, sessions=sessions, seed=_SEED
+        )
         exact = ours = both = tried = 0
         for mutant in code_mutants(module, most=most, seed=_SEED):
             tried += 1

@@ -13,14 +13,14 @@ import typer
 from evolution_lab.cli.options import DEFAULT_DATA, Data, Json
 from evolution_lab.cli.output import print_json, print_table, print_text, progress_bar, tell
 from evolution_lab.cli.scanning import scan
-from evolution_lab.errors import InputError, UnsafePayloadError
+from evolution_lab.errors import CorruptFileError, InputError, UnsafePayloadError
 
 if TYPE_CHECKING:
     from evolution_lab.golden.batches import WrittenSuite
     from evolution_lab.golden.runners import LoadedRunner
-    from evolution_lab.golden.side_files import EmitSettings, Framework
-    from evolution_lab.golden.suite import GoldenSuite
+    from evolution_lab.golden.side_files import EmitSettings, Framework, SideFile
     from evolution_lab.golden.verdicts import GoldenRun
+    from evolution_lab.golden.verifying import ProvenSuite
 
 RunnerImport = Annotated[
     str | None,
@@ -137,13 +137,20 @@ def generate(
     hint = f"Read it with: {again} --output {shlex.quote(str(output))} --days {{days}}"
     snapshots = _snapshots(data, operation, days, sample_rate, hint)
     from evolution_lab.golden.generator import GoldenTestGenerator
+    from evolution_lab.golden.verifying import proven_suites
 
-    with progress_bar("cases") as progress:
-        suite = GoldenTestGenerator(budget=budget, power_sites=POWER_SITES).generate(
-            snapshots, operation=operation, progress=progress
-        )
     around = _runner_of(settings, output, header, allow_target) if verify else None
-    written = _write(suite, output, settings, suite_name, around)
+    with progress_bar("cases") as progress:
+        proven = proven_suites(
+            GoldenTestGenerator(budget=budget, power_sites=POWER_SITES),
+            snapshots,
+            operation=operation,
+            runner=around,
+            earlier=_earlier({operation: output}),
+            timeout_seconds=settings.timeout_seconds,
+            progress=progress,
+        )
+    written = _write(proven[operation], output, settings, suite_name)
     _print_written([written], as_json=as_json)
 
 
@@ -175,6 +182,7 @@ def generate_all(
     from evolution_lab.golden.batches import file_name
     from evolution_lab.golden.emitting import framework_of
     from evolution_lab.golden.generator import GoldenTestGenerator
+    from evolution_lab.golden.verifying import proven_suites
 
     chosen = framework_of(
         Path("x.py" if (framework or "pytest") == "pytest" else "x.ts"), framework
@@ -185,17 +193,26 @@ def generate_all(
         inline=inline, imported=imported, timeout=timeout,
     )  # fmt: skip
     snapshots = _snapshots(data, None, days, sample_rate, "Read it with --days {days}")
-    with progress_bar("cases") as progress:
-        suites = GoldenTestGenerator(budget=budget, power_sites=POWER_SITES).generate_all(
-            snapshots, progress=progress
-        )
     around = _runner_of(settings, example, header, allow_target) if verify else None
-    written, taken = [], set[str]()
+    files: dict[str, Path] = {}
+    taken = set[str]()
+    for name in sorted({snapshot.operation.key for snapshot in snapshots}):
+        file = file_name(name, chosen, taken)
+        taken.add(file)
+        files[name] = output / file
+    with progress_bar("cases") as progress:
+        suites = proven_suites(
+            GoldenTestGenerator(budget=budget, power_sites=POWER_SITES),
+            snapshots,
+            runner=around,
+            earlier=_earlier(files),
+            timeout_seconds=settings.timeout_seconds,
+            progress=progress,
+        )
+    written = []
     with progress_bar("suites") as progress:
         for done, (name, suite) in enumerate(suites.items()):
-            file = file_name(name, chosen, taken)
-            taken.add(file)
-            written.append(_write(suite, output / file, settings, None, around))
+            written.append(_write(suite, files[name], settings, None))
             progress(done + 1, len(suites))
     _print_written(written, as_json=as_json)
 
@@ -361,26 +378,40 @@ def _runner_of(
     return load_runner(settings.runner_import, name, folder=output.parent)
 
 
+def _earlier(files: dict[str, Path]) -> dict[str, SideFile]:
+    """Return what stands beside suites that are written already; a broken side file counts as none."""
+    from evolution_lab.golden.side_files import read_side_file, side_path
+
+    found = {}
+    for name, output in files.items():
+        if side_path(output).exists():
+            try:
+                found[name] = read_side_file(output)
+            except CorruptFileError as error:
+                tell(f"{error} It is written anew.")
+    return found
+
+
 def _write(
-    suite: GoldenSuite,
-    output: Path,
-    settings: EmitSettings,
-    suite_name: str | None,
-    around: LoadedRunner | None,
+    proven: ProvenSuite, output: Path, settings: EmitSettings, suite_name: str | None
 ) -> WrittenSuite:
     from dataclasses import replace
 
     from evolution_lab.golden.batches import summary
     from evolution_lab.golden.emitting import emit
-    from evolution_lab.golden.running import verify
 
-    said: dict[str, str] = {}
-    if around is not None:
-        suite, said = verify(suite, around, timeout_seconds=settings.timeout_seconds)
-        for aside in suite.quarantined:
-            tell(f"{suite.operation}: {aside.name} set aside: {aside.reason}")
+    suite = proven.suite
+    for aside in suite.quarantined:
+        tell(f"{suite.operation}: {aside.name} set aside: {aside.reason}")
     named = replace(settings, suite_name=suite_name or "")
-    emitted = emit(suite, output, named, verified=said)
+    emitted = emit(
+        suite,
+        output,
+        named,
+        verified=proven.verified,
+        basis=proven.basis,
+        accepted=proven.accepted,
+    )
     leaks = emitted.leaks()
     if leaks:
         kinds = ", ".join(sorted({leak.kind for leak in leaks}))

@@ -166,6 +166,7 @@ def emit(
     settings: EmitSettings,
     *,
     verified: Mapping[str, str] | None = None,
+    basis: Mapping[str, str] | None = None,
     accepted: tuple[Accepted, ...] = (),
 ) -> EmittedSuite:
     """Return the files of a suite; the same suite and settings give the same bytes.
@@ -175,6 +176,7 @@ def emit(
         output: Where it will stand; decides the names of the files beside it.
         settings: How it is written.
         verified: What the unchanged service said to each case.
+        basis: Digests of what traffic alone made of each case.
         accepted: Changes accepted so far.
 
     Raises:
@@ -210,6 +212,7 @@ def emit(
             settings=settings,
             suite=suite,
             verified=dict(verified or {}),
+            basis=dict(basis or {}),
             accepted=accepted,
         ),
     )

@@ -360,7 +360,10 @@ def _step(
         sources = {t: s for t, s in chain.sources[index].items() if _given(t, index, names)}
         written = {t: ref(names[t].alias, names[t].check) for t in sources}
         sent = sent_tree(snapshot.input, sources, written)
-    metadata = {"channel": snapshot.channel} if snapshot.channel else {}
+    metadata: dict[str, str] = {"channel": snapshot.channel} if snapshot.channel else {}
+    method = snapshot.metadata.get("method")
+    if isinstance(method, str) and not call.operation.upper().startswith(f"{method.upper()} "):
+        metadata["method"] = method.upper()
     loose = verdict.loose.get(index, set())
     came = call.exchange.output
     tree = expected_tree(index, came, verdict.findings, loose, names, relaxations)

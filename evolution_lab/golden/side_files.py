@@ -77,6 +77,8 @@ class SideFile:
         settings: How it was written.
         suite: The suite, with the evidence of every relaxed path.
         verified: By case id, why the unchanged service did not reproduce it (``pass`` where it did).
+        basis: By case id a digest of what traffic alone made of it: while it holds, generating
+            again keeps the case as it is here.
         accepted: Changes of behaviour that were accepted, oldest first.
         format_version: Of this file.
     """
@@ -88,6 +90,7 @@ class SideFile:
     settings: EmitSettings
     suite: GoldenSuite
     verified: Mapping[str, str] = field(default_factory=dict)
+    basis: Mapping[str, str] = field(default_factory=dict)
     accepted: tuple[Accepted, ...] = ()
     format_version: int = SIDE_FORMAT_VERSION
 

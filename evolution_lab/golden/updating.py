@@ -73,7 +73,10 @@ def accept(
     )
     suite = replace(side.suite, cases=tuple(cases))
     log = (*side.accepted, accepted)
-    emit(suite, output, side.settings, verified=side.verified, accepted=log).write(output)
+    emitted = emit(
+        suite, output, side.settings, verified=side.verified, basis=side.basis, accepted=log
+    )
+    emitted.write(output)
     return accepted
 
 

@@ -116,13 +116,36 @@ def changes_of(subject: Subject) -> list[tuple[int, EvidenceKind, Changes]]:
             ]
             if not others:
                 continue
-            changes = find_changes(Observed(exchange.sent, exchange.output), others)
+            recorded = Observed(exchange.sent, exchange.output)
+            if alternatives.kind == "reruns" and len(others) > 1:
+                changes = _changes_of_reruns(recorded, others)
+            else:
+                changes = find_changes(recorded, others)
             if alternatives.kind == "replicates":
                 leaves = exchange.leaves
                 names = {leaf.path: leaf.name for leaf in leaves}
                 refuse_over_broad(changes, names, leaves=len(leaves))
             found.append((step, alternatives.kind, changes))
     return found
+
+
+def _changes_of_reruns(recorded: Observed, reruns: Sequence[Observed]) -> Changes:
+    """Return what changes between reruns; what they agree on and was recorded otherwise does not.
+
+    A stock level that is another one today is no value that changes from run to run: the case is
+    not reproduced, and set aside.
+    """
+    changes = find_changes(reruns[0], reruns[1:])
+    for path, values in changes.values.items():
+        value = at_pointer(recorded.output, pointer(path))
+        if value is not None:
+            values.append(value)
+    changes.equal = {
+        path
+        for path in changes.equal
+        if at_pointer(recorded.output, pointer(path)) == at_pointer(reruns[0].output, pointer(path))
+    }
+    return changes
 
 
 def learn_places(

@@ -7,7 +7,7 @@ from typing import Any
 
 from evolution_lab.bench.services.world import Request, Response, World
 
-ROOMS = {
+ROOMS: dict[str, dict[str, Any]] = {
     "attic": {"beds": 1, "rate": 59.0, "extras": ["view", "desk"]},
     "garden": {"beds": 2, "rate": 89.5, "extras": ["terrace", "bath", "view"]},
     "suite": {"beds": 4, "rate": 189.0, "extras": ["bath", "kitchen", "terrace", "sauna"]},
@@ -56,7 +56,9 @@ class Service:
             "matches": len(fitting),
             "page": {
                 "size": size,
-                "token": f"{following}.{self._world.token(8)}" if following < len(fitting) else None,
+                "token": f"{following}.{self._world.token(8)}"
+                if following < len(fitting)
+                else None,
             },
             "servedBy": f"node-{self._world.token(4)}",
         }
@@ -102,7 +104,11 @@ class Service:
         if nights < 1 or nights > LONGEST_STAY:
             return (422, {"error": "nights_invalid", "most": LONGEST_STAY}), arrival, 0
         if body.get("guests", 1) > ROOMS[body["room"]]["beds"]:
-            return (422, {"error": "too_many_guests", "beds": ROOMS[body["room"]]["beds"]}), arrival, 0
+            return (
+                (422, {"error": "too_many_guests", "beds": ROOMS[body["room"]]["beds"]}),
+                arrival,
+                0,
+            )
         return None, date.fromisoformat(body["arrival"]), nights
 
     def _quote(self, body: dict[str, Any]) -> Response:

@@ -7,7 +7,12 @@ from typing import Any
 from evolution_lab.bench.services.world import Request, Response, World
 
 PRODUCTS: dict[str, dict[str, Any]] = {
-    "mug-01": {"title": "Blue mug", "cents": 790, "tags": ["kitchen", "ceramic", "gift"], "stock": 12},
+    "mug-01": {
+        "title": "Blue mug",
+        "cents": 790,
+        "tags": ["kitchen", "ceramic", "gift"],
+        "stock": 12,
+    },
     "mug-02": {"title": "Red mug", "cents": 850, "tags": ["kitchen", "ceramic"], "stock": 0},
     "lamp-01": {"title": "Desk lamp", "cents": 3950, "tags": ["office", "light"], "stock": 3},
     "lamp-02": {"title": "Floor lamp", "cents": 8900, "tags": ["light", "living"], "stock": 7},

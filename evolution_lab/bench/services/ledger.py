@@ -46,7 +46,10 @@ class Service:
             return 422, {**_problem("amount_too_large"), "limit": LARGEST_TRANSFER}
         fee = round(amount * FEE_SHARE, 2) if amount >= 100 else 0.0
         if OPENED[source] < amount + fee:
-            return 402, {**_problem("balance_too_low"), "missing": round(amount + fee - OPENED[source], 2)}
+            return 402, {
+                **_problem("balance_too_low"),
+                "missing": round(amount + fee - OPENED[source], 2),
+            }
         self._sequence = self._sequence + 1
         transfer_id = f"tr_{self._world.token(26)}"
         digest = sha256(f"{transfer_id}:{amount}".encode()).hexdigest()
@@ -68,7 +71,9 @@ class Service:
     def _account(self, account: str, query: dict[str, str], *, statement: bool) -> Response:
         balance = OPENED[account]
         if not statement:
-            labels = ["current", "standard"] if balance < 1000 else ["current", "premium", "insured"]
+            labels = (
+                ["current", "standard"] if balance < 1000 else ["current", "premium", "insured"]
+            )
             return 200, {
                 "account": account,
                 "balance": balance,

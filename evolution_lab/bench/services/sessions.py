@@ -6,7 +6,7 @@ from typing import Any
 
 from evolution_lab.bench.services.world import Request, Response, World
 
-MEMBERS = {
+MEMBERS: dict[str, dict[str, Any]] = {
     "kim": {"pin": "4711", "role": "admin", "quota": 50},
     "lou": {"pin": "1234", "role": "editor", "quota": 20},
     "max": {"pin": "9999", "role": "reader", "quota": 5},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Generator, Mapping
+from copy import deepcopy
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -31,7 +32,9 @@ def _orders(rng: random.Random) -> Session:
         for _ in range(rng.randrange(1, 4))
     ]
     if what < 0.4:
-        items[0] = rng.choice([{"sku": "sofa"}, {"sku": "mug", "quantity": 0}, {"sku": "pen", "quantity": 51}])
+        items[0] = rng.choice(
+            [{"sku": "sofa"}, {"sku": "mug", "quantity": 0}, {"sku": "pen", "quantity": 51}]
+        )
     body: dict[str, Any] = {"items": [] if what < 0.43 else items}
     if rng.random() < 0.3:
         body["coupon"] = rng.choice(["TEN", "OLD"])
@@ -213,7 +216,8 @@ def _snapshot(
         id=f"{name}-{number}",
         operation=OperationRef(operation_of(name, request)),
         input=sent(request),
-        output={"status": answer[0], "headers": {}, "body": answer[1]},
+        # a service in this process may change later what it gave out
+        output={"status": answer[0], "headers": {}, "body": deepcopy(answer[1])},
         success=answer[0] < 500,
         timestamp=_START + timedelta(seconds=number),
         metadata={"sessionId": f"s{session}", "method": request.method},
@@ -235,5 +239,3 @@ def asked(value: Mapping[str, Any], metadata: Mapping[str, Any]) -> Request:
     method = str(metadata.get("method") or str(metadata["operation"]).split(" ")[0])
     query = {key: str(text) for key, text in (value.get("query") or {}).items()}
     return Request(method, value["path"], query, value.get("body"))
-
-
