@@ -1,4 +1,4 @@
-"""Approved suggestions as files for review in git: one JSON envelope each."""
+"""Approved suggestions as files for review in git: envelope, overlay and changed document each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from evolution_lab.contracts import OpenApiDocument
+from evolution_lab.errors import EvolutionLabError
+from evolution_lab.export.changed_documents import changed_document
 from evolution_lab.records import SpecSuggestion, to_python
+from evolution_lab.suggestions import SpecSource, subject_of
 
 ENVELOPE_FORMAT_VERSION: Final = 1
 _LONGEST_PART: Final = 80
@@ -45,8 +49,24 @@ def envelope_bytes(suggestion: SpecSuggestion) -> bytes:
     Raises:
         ValueError: The suggestion holds NaN or an infinity.
     """
+    return _json_bytes(envelope(suggestion), in_order=False)
+
+
+def overlay_bytes(suggestion: SpecSuggestion) -> bytes | None:
+    """Return the suggestion's overlay as UTF-8 JSON, its version being the revision; None without.
+
+    Actions stand in the order in which they apply.
+    """
+    overlay = suggestion.overlay
+    if overlay is None:
+        return None
+    info = {**overlay.get("info", {}), "version": str(suggestion.revision)}
+    return _json_bytes({**overlay, "info": info}, in_order=True)
+
+
+def _json_bytes(document: object, *, in_order: bool) -> bytes:
     text = json.dumps(
-        envelope(suggestion), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False
+        document, indent=2, sort_keys=not in_order, ensure_ascii=False, allow_nan=False
     )
     return ("".join(map(_visible, text)) + "\n").encode()
 
@@ -98,32 +118,103 @@ def _visible(char: str) -> str:
     return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
 
 
+@dataclass(frozen=True, kw_only=True)
+class WrittenSuggestion:
+    """The files of one suggestion.
+
+    Attributes:
+        envelope: The suggestion with its evidence and decisions.
+        overlay: Its overlay; None where it has none, or is not approved any more.
+        document: The team's document with the overlay applied; None where there is none.
+        refused: Why the overlay does not fit the document as it is now; None where it does.
+    """
+
+    envelope: Path
+    overlay: Path | None = None
+    document: Path | None = None
+    refused: str | None = None
+
+
 @dataclass(frozen=True)
 class FileSystemSuggestionWriter:
-    """Writes each approved suggestion to one file in a directory.
+    """Writes each approved suggestion to files in a directory.
+
+    Beside ``<name>.suggestion.json`` stand ``<name>.overlay.json`` and, where the team's document is
+    known, ``<name>.changed.json`` or ``.yaml``: the document with this one overlay applied. A
+    suggestion that is taken back keeps its envelope and loses both.
 
     Attributes:
         directory: Where to; created when absent.
+        specs: Knows the documents that overlays are of; None writes no changed documents.
     """
 
     directory: Path
+    specs: SpecSource | None = None
 
     def write(self, suggestion: SpecSuggestion) -> Path:
-        """Write the envelope and return its path; a reader sees the old file or the new, whole.
+        """Write the files and return the envelope's path; see ``write_all``.
 
-        A file that holds these bytes already is left alone.
+        Raises:
+            OSError: The directory cannot be written to.
+        """
+        return self.write_all(suggestion).envelope
+
+    def write_all(self, suggestion: SpecSuggestion) -> WrittenSuggestion:
+        """Write the files and return their paths; a reader sees an old file or a new one, whole.
+
+        A file that holds its bytes already is left alone. The envelope comes last: where it is, the
+        others are. An overlay that does not fit the document any more (the document has changed
+        since) is written without a changed document, and says why.
 
         Raises:
             OSError: The directory cannot be written to.
         """
         directory = Path(self.directory)
         directory.mkdir(parents=True, exist_ok=True)
-        path = directory / envelope_name(suggestion)
-        content = envelope_bytes(suggestion)
-        if path.is_file() and path.read_bytes() == content:
-            return path
+        name = envelope_name(suggestion)
+        stem = name.removesuffix(".suggestion.json")
+        overlay, document, refused = self._changes(suggestion)
+        suffix = None if document is None else document[0]
+        for ending in (".changed.json", ".changed.yaml"):
+            if ending != suffix:
+                (directory / f"{stem}{ending}").unlink(missing_ok=True)
+        written = WrittenSuggestion(
+            envelope=directory / name,
+            overlay=_written(directory / f"{stem}.overlay.json", overlay),
+            document=None
+            if document is None
+            else _written(directory / f"{stem}{suffix}", document[1]),
+            refused=refused,
+        )
+        _written(written.envelope, envelope_bytes(suggestion))
+        return written
+
+    def _changes(
+        self, suggestion: SpecSuggestion
+    ) -> tuple[bytes | None, tuple[str, bytes] | None, str | None]:
+        if suggestion.status not in {"approved", "adopted"} or suggestion.overlay is None:
+            return None, None, None
+        overlay = overlay_bytes(suggestion)
+        document = self._document_of(suggestion)
+        if document is None:
+            return overlay, None, None
+        try:
+            return overlay, changed_document(document, suggestion.overlay), None
+        except EvolutionLabError as error:
+            return overlay, None, str(error)
+
+    def _document_of(self, suggestion: SpecSuggestion) -> OpenApiDocument | None:
+        subject = subject_of(suggestion)
+        return None if self.specs is None or subject is None else self.specs.document_of(subject)
+
+
+def _written(path: Path, content: bytes | None) -> Path | None:
+    if content is None:
+        path.unlink(missing_ok=True)
+        return None
+    if not (path.is_file() and path.read_bytes() == content):
         _write_whole(path, content)
-        return path
+    return path
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -224,7 +224,9 @@ class LabDecisions(LabFindings):
     def _orchestrator(self, output: str | Path | None = None) -> SpecSuggestionOrchestrator:
         return SpecSuggestionOrchestrator(
             DuckDBSpecSuggestionRepository(self.data),
-            writer=FileSystemSuggestionWriter(self._envelopes(output)),
+            writer=FileSystemSuggestionWriter(
+                self._envelopes(output), specs=self.specs() if self.config.specs else None
+            ),
             config=self.config,
         )
 
