@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from evolution_lab.contracts import OpenApiDocument, OpenApiOperation
 from evolution_lab.contracts.openapi_parts import json_media_name
 from evolution_lab.errors import InapplicableEditError
+from evolution_lab.suggestions.draft_references import grounded
 from evolution_lab.suggestions.drafted_operation import drafted_operation
 from evolution_lab.suggestions.editable import Editable
 from evolution_lab.suggestions.edits import (
@@ -239,6 +240,11 @@ def _add_operation(target: Editable, edit: AddOperation, document: OpenApiDocume
         raise InapplicableEditError(f"{edit.method.upper()} {edit.path} is declared already.")
     paths = target.root.setdefault("paths", {})
     item = target.own(paths, edit.path) if edit.path in paths else paths.setdefault(edit.path, {})
+    draft = dict(edit.draft)
+    for name in ("inputSchema", "outputSchema"):
+        if isinstance(draft.get(name), Mapping):
+            draft[name] = grounded(draft[name], document)
+    edit = replace(edit, draft=draft)
     item[method] = drafted_operation(edit, legacy=target.legacy, taken=_ids(document))
 
 

@@ -34,9 +34,19 @@ def declare_error(target: Editable, operation: dict[str, Any], edit: DeclareErro
         if schema is not None:
             responses[name]["content"] = {"application/json": {"schema": schema}}
     elif by_status_only:
-        raise InapplicableEditError(f"the error {edit.code!r} is declared already.")
+        _describe(target, responses, name, edit)
     if not by_status_only:
         _declare_code(target, target.own(responses, name), edit)
+
+
+def _describe(target: Editable, responses: dict[str, Any], name: str, edit: DeclareError) -> None:
+    """Say of a declared error what leads to it."""
+    stated = target.peek(responses[name]).get("description")
+    known = stated if isinstance(stated, str) else ""
+    if not edit.when or edit.when in known:
+        raise InapplicableEditError(f"the error {edit.code!r} is declared already.")
+    described = f"{known.rstrip().rstrip('.')}: {edit.when}." if known.strip() else edit.when
+    target.own(responses, name)["description"] = described
 
 
 def _status(edit: DeclareError) -> str:

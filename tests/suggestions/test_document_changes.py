@@ -217,3 +217,33 @@ def test_what_is_not_declared_cannot_be_edited():
             [SetLimit(place=at("nothing", "x"), keyword="maxLength", value=3)],
             title="Limit.",
         )
+
+
+def test_definitions_of_a_draft_become_components_or_copies():
+    own = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
+    draft = {
+        "key": "carts.walk",
+        "version": "0.1.0",
+        "kind": "query",
+        "goal": "Walk.",
+        "outputSchema": {
+            "type": "object",
+            "properties": {"cart": {"$ref": "#/$defs/Cart"}, "node": {"$ref": "#/$defs/Node"}},
+            "$defs": {"Cart": CART, "Node": own},
+        },
+    }
+    edit = AddOperation(method="POST", path="/walks", draft=draft)
+    change = change_document(document(CART), None, [edit], title="Walk.")
+    schema = change.content["paths"]["/walks"]["post"]["responses"]["200"]["content"][
+        "application/json"
+    ]["schema"]
+    assert schema["properties"]["cart"] == {"$ref": "#/components/schemas/Cart"}
+    assert schema["properties"]["node"]["properties"]["next"]["type"] == "object"
+    assert change.content["components"] == document(CART).content["components"]
+
+
+def test_an_error_that_is_declared_is_told_of_more_closely():
+    source = document(CART)
+    edit = DeclareError(code="204", status=204, when="it was gone before")
+    change = change_document(source, "DELETE /carts/{id}", [edit], title="Say when.")
+    assert [o["value"] for o in change.json_patch] == ["Gone: it was gone before."]
