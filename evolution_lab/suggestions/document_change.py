@@ -42,6 +42,7 @@ class DocumentChange:
         json_patch: RFC 6902; applied to the source it gives ``content``.
         diff: Unified diff of both documents as indented JSON, members in the document's order.
         differences: What the change means for callers of the operation.
+        lasting: Whether taking the change back would break callers.
         copied: Shared components that were copied rather than changed.
         changed: Components that were changed in place: this operation alone refers to them.
         affects: Other operations whose promises change with it; empty unless stated here.
@@ -52,6 +53,7 @@ class DocumentChange:
     json_patch: tuple[Mapping[str, Any], ...]
     diff: str = field(repr=False)
     differences: tuple[SpecDifference, ...]
+    lasting: bool = False
     copied: tuple[CopiedComponent, ...] = ()
     changed: tuple[str, ...] = ()
     affects: tuple[str, ...] = ()
@@ -119,6 +121,7 @@ def change_document(
         json_patch=tuple(json_patch(source, edited.content)),
         diff=unified_diff(source, edited.content, name=" ".join(name.split()), in_order=True),
         differences=_differences(document, after, route, edits),
+        lasting=any(d.breaking for d in _differences(after, document, route, edits, undone=True)),
         copied=tuple(
             CopiedComponent(
                 component=path,
@@ -136,13 +139,16 @@ def _differences(
     after: OpenApiDocument,
     route: str | None,
     edits: Sequence[Edit],
+    *,
+    undone: bool = False,
 ) -> tuple[SpecDifference, ...]:
     found: list[SpecDifference] = []
     if route is not None:
         found += spec_differences(before.spec(route), after.spec(route))
     for edit in edits:
         if isinstance(edit, AddOperation):
-            found += spec_differences(None, after.spec(f"{edit.method.upper()} {edit.path}"))
+            new = (before if undone else after).spec(f"{edit.method.upper()} {edit.path}")
+            found += spec_differences(new, None) if undone else spec_differences(None, new)
     return tuple(found)
 
 

@@ -174,7 +174,15 @@ class SpecGenerator:
         target = Target(operation=change.operation, path=change.path)
         identity = suggestion_id(target, change.change_type, change.ask)
         effect = spec_effect(change, specs, suggestion_id=identity)
-        risk = assess_risk(change.change_type, blast_radius=blast_radius, command=command)
+        confidence = max((f.confidence for f in ordered if f.confidence is not None), default=None)
+        risk = assess_risk(
+            change.change_type,
+            blast_radius=blast_radius,
+            command=command,
+            breaking=effect.breaking,
+            lasting=effect.lasting,
+            confidence=confidence,
+        )
         found = " ".join(finding.evidence[0].description for finding in ordered[:3])
         more = f" And {len(ordered) - 3} more findings like these." if len(ordered) > 3 else ""
         proposal = Proposal(
@@ -199,9 +207,7 @@ class SpecGenerator:
             intent=lead.intent,
             target=target,
             proposal=proposal,
-            confidence=max(
-                (f.confidence for f in ordered if f.confidence is not None), default=None
-            ),
+            confidence=confidence,
             risk=risk.score,
             created_at=min(finding.seen_at for finding in ordered),
             evidence=tuple(itertools.chain.from_iterable(f.evidence for f in ordered)),

@@ -21,6 +21,7 @@ from evolution_lab.suggestions.edits import (
     edit_document,
 )
 from evolution_lab.suggestions.identity import json_ready
+from evolution_lab.suggestions.risk import BreakingClass
 from evolution_lab.suggestions.spec_change import SpecChange
 from evolution_lab.suggestions.spec_edits import edit_spec
 from evolution_lab.suggestions.specs import SpecSource
@@ -38,13 +39,22 @@ class SpecEffect:
         overlay: OpenAPI Overlay 1.0 on the team's document; None where there is none.
         diff: Unified diff of the document, or of the spec declared in Python; None without either.
         differences: What it means for callers, None where no spec is known.
+        lasting: Whether taking the change back would break callers.
         notes: What a suggestion says of it under ``metadata.specEffect``; JSON-ready.
     """
 
     overlay: Mapping[str, Any] | None = None
     diff: str | None = None
     differences: tuple[SpecDifference, ...] | None = None
+    lasting: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def breaking(self) -> BreakingClass:
+        """Whether callers that kept to the old spec may fail under the new one."""
+        if self.differences is None:
+            return "unknown"
+        return "breaking" if any(d.breaking for d in self.differences) else "compatible"
 
 
 def spec_effect(change: SpecChange, specs: SpecSource, *, suggestion_id: str) -> SpecEffect:
@@ -140,6 +150,7 @@ def _on_document(
         overlay=done.overlay,
         diff=done.diff,
         differences=done.differences,
+        lasting=done.lasting,
         notes={**shown, **_told(done)},
     )
 
@@ -172,6 +183,7 @@ def _on_spec(change: SpecChange, spec: OperationSpec) -> SpecEffect:
     return SpecEffect(
         diff=unified_diff(before, changed.to_document(), name="spec.json"),
         differences=differences,
+        lasting=any(difference.breaking for difference in spec_differences(changed, spec)),
         notes={
             **shown,
             "changedSpec": changed.to_document(),

@@ -351,7 +351,7 @@ def test_a_code_that_is_declared_already_is_not_declared_again(signal, orders):
 def test_risk_grows_with_the_share_of_calls_it_reaches(signal, orders, stock, window_rows):
     windows = pl.concat([window_rows(orders, {"calls": 25}), window_rows(stock, {"calls": 75})])
     (found,) = suggest(signal(attribution=code("E1")), windows=windows)
-    assert found.risk == pytest.approx(0.2 + 0.4 * 0.25 + 0.1)
+    assert found.risk == pytest.approx(0.2 + 0.4 * 0.25 + 0.1 + 0.1 * 0.5)
     assert found.proposal.metadata["risk"]["blastRadius"] == 0.25
     (unknown,) = suggest(signal(attribution=code("E1")))
     assert unknown.risk > found.risk
