@@ -12,7 +12,7 @@
     │   ├── InvalidDocumentError    an OpenAPI document, or a schema, cannot be read as one
     │   ├── InvalidOverlayError     an OpenAPI overlay does not fit its document
     │   ├── InapplicableEditError   an edit names a place that the spec does not have
-    │   └── InvalidPayloadError     an operation's input does not fit its schema
+    │   └── InvalidPayloadError     an operation's input or output does not fit its schema
     ├── LakeError                   the lab directory cannot be used as it is
     │   ├── FormatVersionError      written by a newer version of the package
     │   ├── CorruptFileError        a stored file cannot be read
@@ -121,14 +121,15 @@ class InapplicableEditError(InputError):
 
 
 class InvalidPayloadError(InputError):
-    """An operation's input does not fit its schema; ``violations`` says where and how.
+    """An operation's input or output does not fit its schema; ``violations`` says where and how.
 
     Values are left out: they are the caller's, and messages end in logs.
     """
 
-    def __init__(self, operation: str, violations: Iterable[str]) -> None:
+    def __init__(self, operation: str, violations: Iterable[str], *, side: str = "input") -> None:
         self.violations = tuple(violations)
-        super().__init__(f"the input of {operation!r} is not valid: {'; '.join(self.violations)}.")
+        self.side = side
+        super().__init__(f"the {side} of {operation!r} is not valid: {'; '.join(self.violations)}.")
 
 
 class UnsafePayloadError(EvolutionLabError, ValueError):

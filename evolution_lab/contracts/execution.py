@@ -33,12 +33,30 @@ _REFUSED: Final = 400
 
 
 @dataclass(frozen=True, eq=False)
+class Schemas:
+    """What an operation's input and output are checked by.
+
+    Raises:
+        InvalidDocumentError: One of the schemas is none.
+    """
+
+    spec: OperationSpec
+    input: InputSchema = field(init=False)
+    output: InputSchema = field(init=False)
+
+    def __post_init__(self) -> None:
+        spec = self.spec
+        object.__setattr__(self, "input", InputSchema(spec.key, spec.input_schema))
+        object.__setattr__(self, "output", InputSchema(spec.key, spec.output_schema, "output"))
+
+
+@dataclass(frozen=True, eq=False)
 class Registered:
-    """A spec with what runs it and what its input is checked by."""
+    """A spec with what runs it and what its input and output are checked by."""
 
     spec: OperationSpec
     handler: Handler
-    input_schema: InputSchema
+    schemas: Schemas
 
 
 @dataclass(eq=False)
@@ -53,7 +71,7 @@ class Execution:
         value: The input.
         context: The call's surroundings.
         handler_of: Finds the handler registered for a spec's key and version, None without one.
-        schema_of: Compiles a variant's input schema, or remembers it.
+        schemas_of: Compiles a variant's schemas, or remembers them.
         service: The service that runs it, for the sample.
     """
 
@@ -61,17 +79,19 @@ class Execution:
     value: Any
     context: HandlerContext
     handler_of: Callable[[OperationSpec], Handler | None]
-    schema_of: Callable[[OperationSpec], InputSchema]
+    schemas_of: Callable[[OperationSpec], Schemas]
     service: str | None
     started_ns: int = field(default_factory=time.time_ns, init=False)
     _clock_ns: int = field(default_factory=time.perf_counter_ns, init=False)
     _spec: OperationSpec = field(init=False)
+    _schemas: Schemas = field(init=False)
     _variant: SpecVariant | None = field(default=None, init=False)
     _fallback: FallbackReason | None = field(default=None, init=False)
     _refused: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._spec = self.registered.spec
+        self._schemas = self.registered.schemas
 
     @property
     def spec(self) -> OperationSpec:
@@ -99,9 +119,18 @@ class Execution:
                 return taken
             self._fallback = taken
         self._refused = True
-        self.registered.input_schema.check(self.value)
+        self.registered.schemas.input.check(self.value)
         self._refused = False
         return self.registered.handler
+
+    def check_output(self, output: object) -> None:
+        """Do nothing where an output fits the spec that the call ran under.
+
+        Raises:
+            InvalidPayloadError: It does not; the handler has run, and runs no second time.
+        """
+        if self._spec.output_schema:  # Without one, an output need not even be JSON.
+            self._schemas.output.check(output)
 
     def sample(self, error: BaseException | None) -> TelemetrySample:
         """Return what is told of the execution, once it has ended."""
@@ -142,12 +171,13 @@ class Execution:
         if handler is None:
             return "no-handler"
         try:
-            self.schema_of(spec).check(self.value)
+            schemas = self.schemas_of(spec)
+            schemas.input.check(self.value)
         except InvalidDocumentError:
             return "invalid-schema"
         except InvalidPayloadError:
             return "invalid-input"
-        self._spec = spec
+        self._spec, self._schemas = spec, schemas
         return handler
 
     def _outcome(self, error: BaseException | None) -> tuple[int | None, bool | None, str | None]:
@@ -158,6 +188,8 @@ class Execution:
             return _REFUSED, True, "invalid-input"
         if not isinstance(error, Exception):
             return None, None, type(error).__qualname__  # Cancelled or stopped: nobody knows.
+        if isinstance(error, InvalidPayloadError) and error.side == "output":
+            return None, False, "invalid-output"
         stated = getattr(error, "code", None)
         code = stated if isinstance(stated, str) and stated else type(error).__qualname__
         declared = self._spec.errors.get(code)

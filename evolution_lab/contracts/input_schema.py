@@ -1,10 +1,10 @@
-"""Inputs checked by JSON Schema 2020-12; nothing is fetched, no value ends in a message."""
+"""Inputs and outputs checked by JSON Schema 2020-12; nothing is fetched, no value ends in a message."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import jsonschema_rs
 
@@ -24,6 +24,7 @@ class InputSchema:
     Attributes:
         operation: Whose input it is, for messages.
         schema: JSON Schema 2020-12.
+        side: Whether it is the operation's ``input`` or its ``output``.
 
     Raises:
         InvalidDocumentError: The schema is none.
@@ -39,6 +40,7 @@ class InputSchema:
 
     operation: str
     schema: Mapping[str, Any]
+    side: Literal["input", "output"] = "input"
     _validator: jsonschema_rs.Draft202012Validator = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -51,7 +53,7 @@ class InputSchema:
             where = "".join(f"/{part}" for part in place) or "/"
             what = getattr(error, "message", str(error))
             raise InvalidDocumentError(
-                f"the input schema of {self.operation!r} is no JSON Schema 2020-12: {where} {what}."
+                f"the {self.side} schema of {self.operation!r} is no JSON Schema 2020-12: {where} {what}."
             ) from None
         object.__setattr__(self, "_validator", validator)
 
@@ -69,6 +71,8 @@ class InputSchema:
                 if len(violations) == MOST_VIOLATIONS:
                     break
         except ValueError as error:  # A set, a datetime, a key that is no text.
-            raise InvalidPayloadError(self.operation, [f"it is no JSON value: {error}"]) from None
+            raise InvalidPayloadError(
+                self.operation, [f"it is no JSON value: {error}"], side=self.side
+            ) from None
         if violations:
-            raise InvalidPayloadError(self.operation, violations)
+            raise InvalidPayloadError(self.operation, violations, side=self.side)

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from evolution_lab.contracts.context import Handler, HandlerContext
-from evolution_lab.contracts.execution import Execution, Registered
-from evolution_lab.contracts.input_schema import InputSchema
+from evolution_lab.contracts.execution import Execution, Registered, Schemas
 from evolution_lab.contracts.listeners import SampleListener, SampleListeners
 from evolution_lab.contracts.operation_spec import OperationSpec
 from evolution_lab.errors import InputError, UnknownNameError
@@ -55,7 +54,8 @@ class OperationRegistry:
     A call runs exactly one handler, once. ``context.spec_variant_resolver`` may choose a variant of
     the spec; the registered handler takes its place only while the variant's handler has not
     started: the resolver failed, there is no handler, the schema is none or the input does not fit
-    it. What a handler raises once it has started is the caller's to see, whichever handler it is.
+    it. What a handler raises once it has started is the caller's to see, whichever handler it is; so
+    is an output that does not fit the schema.
 
     Handlers and resolvers may be plain or async. ``execute`` is for plain code and ``await
     aexecute`` for async code; both run a plain handler in the thread of the call.
@@ -80,7 +80,7 @@ class OperationRegistry:
     _registered: dict[str, dict[str, Registered]] = field(
         default_factory=dict, init=False, repr=False
     )
-    _schemas: OrderedDict[int, tuple[OperationSpec, InputSchema]] = field(
+    _schemas: OrderedDict[int, tuple[OperationSpec, Schemas]] = field(
         default_factory=OrderedDict, init=False, repr=False
     )
     _listeners: SampleListeners = field(default_factory=SampleListeners, init=False, repr=False)
@@ -94,16 +94,16 @@ class OperationRegistry:
 
         Raises:
             InputError: The key has a handler of this version already.
-            InvalidDocumentError: The input schema is none.
+            InvalidDocumentError: The input or output schema is none.
         """
-        schema = InputSchema(spec.key, spec.input_schema)
+        schemas = Schemas(spec)
         with self._lock:
             versions = self._registered.setdefault(spec.key, {})
             if spec.version in versions:
                 raise InputError(
                     f"{spec.key!r} {spec.version} is registered already; a version has one handler."
                 )
-            versions[spec.version] = Registered(spec, handler, schema)
+            versions[spec.version] = Registered(spec, handler, schemas)
 
     def spec(self, key: str, version: str | None = None) -> OperationSpec:
         """Return a registered spec; the one registered last without a version.
@@ -163,7 +163,8 @@ class OperationRegistry:
 
         Raises:
             UnknownNameError: There is no such operation, or not in this version.
-            InvalidPayloadError: The input does not fit the schema; nothing was started.
+            InvalidPayloadError: The input does not fit the schema, and nothing was started; or the
+                output does not (``side`` says which), and the operation has run.
         """
         execution = self._execution(key, version, input, context)
         output: Any = None
@@ -176,6 +177,7 @@ class OperationRegistry:
                 self._resolver_failed(execution, failure)
             handler = execution.take(answer)
             output = _settled(handler(input, execution.context))
+            execution.check_output(output)
         except BaseException as raised:
             error = raised
             raise
@@ -195,7 +197,8 @@ class OperationRegistry:
 
         Raises:
             UnknownNameError: There is no such operation, or not in this version.
-            InvalidPayloadError: The input does not fit the schema; nothing was started.
+            InvalidPayloadError: The input does not fit the schema, and nothing was started; or the
+                output does not (``side`` says which), and the operation has run.
         """
         execution = self._execution(key, version, input, context)
         output: Any = None
@@ -214,6 +217,7 @@ class OperationRegistry:
             if inspect.isawaitable(output):
                 output, awaited = None, output
                 output = await awaited
+            execution.check_output(output)
         except BaseException as raised:
             error = raised
             raise
@@ -230,7 +234,7 @@ class OperationRegistry:
             value=value,
             context=context or HandlerContext(),
             handler_of=self._handler_of,
-            schema_of=self._schema_of,
+            schemas_of=self._schemas_of,
             service=self.service,
         )
 
@@ -250,14 +254,14 @@ class OperationRegistry:
             registered = self._registered.get(spec.key, {}).get(spec.version)
         return None if registered is None else registered.handler
 
-    def _schema_of(self, spec: OperationSpec) -> InputSchema:
-        """Compile a variant's schema once; the spec is kept, so that its id stays its own."""
+    def _schemas_of(self, spec: OperationSpec) -> Schemas:
+        """Compile a variant's schemas once; the spec is kept, so that its id stays its own."""
         with self._lock:
             kept = self._schemas.get(id(spec))
             if kept is not None:
                 self._schemas.move_to_end(id(spec))
                 return kept[1]
-        compiled = InputSchema(spec.key, spec.input_schema)
+        compiled = Schemas(spec)
         with self._lock:
             self._schemas[id(spec)] = (spec, compiled)
             while len(self._schemas) > MOST_VARIANT_SCHEMAS:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evolution_lab.contracts import HandlerContext, OperationRegistry, OperationSpec, SpecVariant
-from evolution_lab.errors import EvolutionLabError, UnknownNameError
+from evolution_lab.errors import EvolutionLabError, InvalidPayloadError, UnknownNameError
 
 SPEC = OperationSpec(
     key="billing.createInvoice",
@@ -157,3 +158,49 @@ def test_no_command_runs_twice(variant: str, *, registered_fails: bool):
     fails = variant == "variant raises" if started else registered_fails
     assert outcome == (BoomError if fails else calls[0])
     assert len(samples) == 1
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_output_that_breaks_the_schema_is_the_callers_error_and_runs_nothing_again(is_async):
+    calls, samples, told = [], [], []
+    registry = OperationRegistry()
+    promised = replace(SPEC, output_schema={"type": "object", "required": ["id"]})
+
+    def handler(value, context):
+        calls.append(value)
+        return {"secret": "value"}
+
+    registry.register(promised, handler)
+    registry.on_sample(samples.append)
+    registry.on_call(told.append)
+    call = partial(registry.execute, SPEC.key, None, {"amount": 3})
+    if is_async:
+        call = partial(asyncio.run, registry.aexecute(SPEC.key, None, {"amount": 3}))
+    with pytest.raises(InvalidPayloadError, match=r'the output of .*"id" is a required') as caught:
+        call()
+    assert "secret" not in str(caught.value)
+    assert caught.value.side == "output"
+    assert len(calls) == 1
+    assert [(s.success, s.error_code) for s in samples] == [(False, "invalid-output")]
+    assert told[0].error is caught.value
+
+
+def test_a_variant_is_held_to_its_own_output_schema_and_a_broken_one_falls_back():
+    def answer(value, context):
+        return {"new": True}
+
+    def old(value, context):
+        return {"old": 1}
+
+    registry = OperationRegistry()
+    registry.register(replace(SPEC, output_schema={"required": ["old"]}), old)
+    wide = SpecVariant(spec=replace(SPEC, version="2", output_schema={}), handler=answer)
+    bad = SpecVariant(spec=replace(SPEC, version="3", output_schema={"type": 7}), handler=answer)
+    assert run(registry, wide) == {"new": True}
+    assert run(registry, bad) == {"old": 1}
+
+
+def test_without_an_output_schema_an_output_need_not_be_json():
+    registry = OperationRegistry()
+    registry.register(SPEC, lambda value, context: {1, 2})  # noqa: ARG005
+    assert registry.execute(SPEC.key, None, {"amount": 3}) == {1, 2}
