@@ -55,6 +55,8 @@ def _document(walk: Walkthrough) -> dict[str, object]:
         "landing": walk.landing.to_dicts(),
         "detection": to_python(walk.detection),
         "planted": walk.score.to_dicts(),
+        "suggested": walk.closed.to_dicts(),
+        "unexplained": [s.proposal.summary for s in walk.closed.unexplained],
         "approved": walk.approved.id if walk.approved is not None else None,
         "report": walk.report.to_dicts(),
     }
@@ -71,9 +73,12 @@ def _print(walk: Walkthrough, data: Path) -> None:
         f"{found} of {len(walk.score.faults)} planted faults found; "
         f"{len(walk.score.in_quiet)} signals in the quiet third before them."
     )
+    gaps = {fault.name for fault in walk.score.spec_gaps}
+    closed = sum(bool(ids) for fault, ids in walk.closed.closed if fault.name in gaps)
     print_text(
-        f"{len(walk.score.spec_gaps)} more were planted that show in bodies only, "
-        "beside the spec: traffic.har.zst and openapi.json have them."
+        f"{closed} of {len(gaps)} gaps found that show only in recorded calls beside the spec "
+        f"(traffic.har.zst, openapi.json); {len(walk.closed.unexplained)} suggestions that nothing "
+        "planted explains."
     )
     pending = sum(s.status == "pending" for s in walk.suggestions)
     print_text(f"{len(walk.suggestions)} suggestions, {pending} of them wait for a person.")

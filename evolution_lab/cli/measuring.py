@@ -20,7 +20,7 @@ Page = Annotated[
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="Fewer cases, within two minutes.")]
 MISSED = 1
-LATER = ("landing", "windows", "suggestions", "rollout")
+LATER = ("landing", "windows", "rollout")
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -28,6 +28,7 @@ def add_commands(app: typer.Typer) -> None:
     group = typer.Typer(help="Measure it yourself.", no_args_is_help=True)
     group.command("detection")(detection)
     group.command("golden")(golden)
+    group.command("suggestions")(suggestions)
     for name in LATER:
         group.command(name, help="To come.", context_settings={"ignore_unknown_options": True})(
             to_come(f"bench {name}")
@@ -83,6 +84,20 @@ def golden(
     with progress_bar("bench golden") as progress:
         report = bench_golden(quick=quick, dataset=dataset, section=section, progress=progress)
     _finish(report, "golden", output=output, as_json=as_json)
+
+
+def suggestions(quick: Quick = False, output: Page = None, as_json: Json = False) -> None:
+    """Measure whether suggestions are right, on drawn shops with planted gaps and without.
+
+    Exit code 1 when a target is missed.
+
+    Example: evolution-lab bench suggestions --quick
+    """
+    from evolution_lab.bench.suggestions import bench_suggestions
+
+    with progress_bar("bench suggestions") as progress:
+        report = bench_suggestions(quick=quick, progress=progress)
+    _finish(report, "suggestions", output=output, as_json=as_json)
 
 
 def _finish(report: BenchReport, name: str, *, output: Path | None, as_json: bool) -> None:

@@ -16,18 +16,34 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evolution_lab.demo.scoring import FaultScore, Score, score_detection
+    from evolution_lab.demo.scoring import (
+        FaultScore,
+        Score,
+        SuggestionScore,
+        score_detection,
+        score_suggestions,
+    )
     from evolution_lab.demo.walkthrough import Walkthrough, walk_through
 
 _HOMES = {
     "FaultScore": "scoring",
     "Score": "scoring",
+    "SuggestionScore": "scoring",
     "Walkthrough": "walkthrough",
     "score_detection": "scoring",
+    "score_suggestions": "scoring",
     "walk_through": "walkthrough",
 }
 
-__all__ = ["FaultScore", "Score", "Walkthrough", "score_detection", "walk_through"]
+__all__ = [
+    "FaultScore",
+    "Score",
+    "SuggestionScore",
+    "Walkthrough",
+    "score_detection",
+    "score_suggestions",
+    "walk_through",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from evolution_lab.datasets import Fault
 from evolution_lab.display import ResultMixin
-from evolution_lab.records import DetectionResult, IntentSignal, OperationRef
+from evolution_lab.records import DetectionResult, IntentSignal, OperationRef, SpecSuggestion
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,59 @@ def score_detection(
     )
     quiet = tuple(signal for signal in detection.signals if signal.detected_at <= quiet_until)
     return Score(entries, gaps, unexplained, quiet)
+
+
+@dataclass(frozen=True)
+class SuggestionScore(ResultMixin):
+    """Planted faults and gaps beside suggestions.
+
+    Attributes:
+        closed: Per fault, ids of the suggestions about its operation or its workflow.
+        unexplained: Suggestions that no fault explains.
+    """
+
+    _title: ClassVar[str] = "Planted gaps and suggestions"
+
+    closed: tuple[tuple[Fault, tuple[str, ...]], ...]
+    unexplained: tuple[SpecSuggestion, ...]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return one dict a fault."""
+        return [
+            {"planted": fault.name, "kind": fault.kind, "suggestions": len(ids)}
+            for fault, ids in self.closed
+        ]
+
+
+def score_suggestions(
+    suggestions: Sequence[SpecSuggestion], faults: Sequence[Fault]
+) -> SuggestionScore:
+    """Hold suggestions against labels.
+
+    A suggestion answers a fault when it came of its kind (or, of failing inputs and slow calls, of a
+    comparison with the spec) and is about its operation or one that shows it; a workflow's when it
+    drafts its steps.
+    """
+    closed = []
+    explained: set[str] = set()
+    for fault in faults:
+        ids = tuple(s.id for s in suggestions if _answers(s, fault))
+        closed.append((fault, ids))
+        explained |= set(ids)
+    return SuggestionScore(tuple(closed), tuple(s for s in suggestions if s.id not in explained))
+
+
+def _answers(suggestion: SpecSuggestion, fault: Fault) -> bool:
+    target = suggestion.target.operation
+    if target is None:
+        steps = (suggestion.proposal.spec or {}).get("steps") or []
+        found = [OperationRef(step["key"], service=step["service"]) for step in steps]
+        return bool(fault.steps) and _contains(found, [_plain(step) for step in fault.steps])
+    if fault.kind == "missing-operation":
+        return False
+    kinds = {fault.kind} | ({"schema-mismatch"} if fault.kind == "error-spike" else set())
+    shown_at = [_plain(op) for op in (fault.operation, *fault.affected)]
+    return suggestion.intent in kinds and _plain(target) in shown_at
 
 
 def _score(fault: Fault, detection: DetectionResult) -> FaultScore:

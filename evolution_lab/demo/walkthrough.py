@@ -10,7 +10,7 @@ from typing import Final
 
 from evolution_lab.config import CONFIG_FILE
 from evolution_lab.datasets import read_faults, sample_path
-from evolution_lab.demo.scoring import Score, score_detection
+from evolution_lab.demo.scoring import Score, SuggestionScore, score_detection, score_suggestions
 from evolution_lab.export import ReportFiles
 from evolution_lab.lab import Lab
 from evolution_lab.records import DetectionResult, SpecSuggestion
@@ -32,6 +32,7 @@ class Walkthrough:
         detection: What was found.
         score: The planted faults held against it.
         suggestions: All suggestions, the approved one among them.
+        closed: The planted faults and gaps held against them.
         approved: The one that reviewer ``demo`` approved, now or in an earlier run.
         report: The files written.
     """
@@ -40,6 +41,7 @@ class Walkthrough:
     detection: DetectionResult
     score: Score
     suggestions: tuple[SpecSuggestion, ...]
+    closed: SuggestionScore
     approved: SpecSuggestion | None
     report: ReportFiles
 
@@ -71,14 +73,16 @@ def walk_through(
     tell(1, len(STEPS))
     detection = lab.detect()
     tell(2, len(STEPS))
-    lab.suggest(traffic=sample / TRAFFIC_FILE)
+    lab.suggest(traffic=() if lab.lake.live_files("traffic") else sample / TRAFFIC_FILE)
     approved = _approve_one(lab)
     tell(3, len(STEPS))
     report = lab.report()
     tell(4, len(STEPS))
     labels = read_faults(sample)
     score = score_detection(detection, labels, quiet_until=min(fault.start for fault in labels))
-    return Walkthrough(landing, detection, score, lab.suggestions(), approved, report)
+    suggestions = lab.suggestions()
+    closed = score_suggestions(suggestions, labels)
+    return Walkthrough(landing, detection, score, suggestions, closed, approved, report)
 
 
 def _approve_one(lab: Lab) -> SpecSuggestion | None:

@@ -13,9 +13,12 @@ from evolution_lab import __version__
 from evolution_lab.cli import main
 from evolution_lab.cli.app import app
 from evolution_lab.cli.to_come import COMMANDS, GROUPS
-from evolution_lab.datasets import sample_path
+from evolution_lab.datasets import read_faults, sample_path
+from evolution_lab.demo import score_suggestions
+from evolution_lab.records import SpecSuggestion, from_json
 
 READY = {
+    "bench suggestions",
     "bench detection",
     "bench golden",
     "test scan",
@@ -76,6 +79,29 @@ def test_demo_finds_every_planted_fault(capsys: pytest.CaptureFixture[str], demo
     assert len(found["planted"]) == 7
     assert all(entry["added"] == 0 for entry in found["landing"] if "added" in entry)
     assert len(list((demo / "reports" / "generated").iterdir())) == 1
+
+
+def test_demo_closes_every_planted_gap(capsys: pytest.CaptureFixture[str], demo: Path):
+    pending = answer(capsys, "suggestions", "list", "--data", str(demo / "data"))
+    faults = read_faults(sample_path())
+    score = score_suggestions([from_json(SpecSuggestion, each) for each in pending], faults)
+    assert all(ids for _, ids in score.closed)
+    assert len(score.unexplained) <= 1
+    asked = [
+        edit for each in pending for edit in each["proposal"]["metadata"]["ask"].get("edits", [])
+    ]
+    named = {(edit["edit"], edit.get("code") or edit["place"][-1]) for edit in asked}
+    assert named == {
+        ("declare-field", "restockedOn"),
+        ("declare-error", "sku_discontinued"),
+        ("require-field", "poNumber"),
+        ("set-limit", "items"),
+    }
+    draft = next(each["proposal"]["spec"] for each in pending if each["intent"] == "workflow")
+    given = {link["to"]: link["from"] for step in draft["steps"] for link in step["given"]}
+    assert given["/body/cartId"] == {"step": 0, "of": "output", "at": "/id"}
+    assert given["/body/quoteId"] == {"step": 1, "of": "output", "at": "/quoteId"}
+    assert set(draft["inputSchema"]["properties"]) == {"cartId", "customer", "poNumber"}
 
 
 def test_detect_prints_one_document(capsys: pytest.CaptureFixture[str], data: str):

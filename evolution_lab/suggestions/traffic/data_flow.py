@@ -98,7 +98,7 @@ def find_data_flow(workflow: Workflow, exchanges: Sequence[Exchange]) -> DataFlo
 
     An input is linked to an earlier value when both are equal in at least ``LEAST_SHARE`` of the runs
     that carry it, and far more often than when the runs of each tenant are mixed among each other:
-    the number of matches is then nearly Poisson with mean ``sum over values of a(v) b(v) / n``.
+    the number of matches is then nearly Poisson, with the mean over all pairs of different runs.
     Booleans, dates, small whole numbers and redacted texts are no evidence. Lists are compared whole.
 
     Args:
@@ -275,15 +275,20 @@ def _expected(
 ) -> float:
     """Return the mean number of matches when the runs of each tenant are mixed.
 
-    A tenant with one run cannot be mixed; its run is mixed with all.
+    Each run is paired with every other one of its tenant, never with itself. A tenant with one run
+    cannot be mixed; its run is paired with those of all such tenants.
     """
     by_tenant = Counter(tenants[r] for r in rows)
     strata = [tenants[r] if by_tenant[tenants[r]] > 1 else "" for r in rows]
     expected = 0.0
     for stratum in sorted(set(strata)):
         own = [r for r, s in zip(rows, strata, strict=True) if s == stratum]
+        if len(own) < 2:
+            continue
         a, b = Counter(told[r] for r in own), Counter(given[r] for r in own)
-        expected += sum(count * b[value] for value, count in a.items()) / len(own)
+        pairs = sum(count * b[value] for value, count in a.items())
+        itself = sum(told[r] == given[r] for r in own)
+        expected += (pairs - itself) / (len(own) - 1)
     return expected
 
 

@@ -102,7 +102,8 @@ def find_drift(
             ("output", spec.output_schema),
         )
         for side, schema in sides:
-            walker = SchemaWalker(schema)
+            whole = _with_places(schema, accepted) if side == "input" else schema
+            walker = SchemaWalker(whole)
             shown, present = _differences(walker, side, accepted)
             found += [
                 Drift(
@@ -157,6 +158,21 @@ def _differences(
     for difference, entry in shown.items():
         entry.of = max(_parent_count(difference, reached, present), len(entry.by))
     return shown, {**{(*p, ""): n for p, n in reached.items()}, **present}
+
+
+def _with_places(schema: Mapping[str, Any], accepted: Sequence[Exchange]) -> Mapping[str, Any]:
+    """Return the schema of an HTTP input with its query declared, if only as empty.
+
+    An operation that declares no query takes none, and each parameter sent is one it does not have.
+    """
+    if not any(e.http for e in accepted[:1]):
+        return schema
+    places = schema.get("properties", {})
+    return {
+        **schema,
+        "type": "object",
+        "properties": {"query": {"type": "object", "properties": {}}, **places},
+    }
 
 
 def _given(exchange: Exchange, schema: Mapping[str, Any]) -> Any:

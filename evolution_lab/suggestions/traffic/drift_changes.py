@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from evolution_lab.records import OperationRef
 from evolution_lab.suggestions.edits import (
+    AddParameter,
     AllowTypes,
     AllowValues,
     DeclareError,
@@ -53,7 +54,12 @@ def drift_change(drift: Drift, tenant: str | None) -> tuple[SpecChange, str]:
     where, at = ("requests" if drift.side == "input" else "answers"), shown(path)
     edit: Edit
     if difference.kind == "field":
-        edit = DeclareField(place=place, schema=inferred_schema(values))
+        schema = inferred_schema(values)
+        edit = (
+            AddParameter(place=place, schema=schema)
+            if place.part in {"query", "header", "cookie"} and len(place.path) == 1
+            else DeclareField(place=place, schema=schema)
+        )
         what, seen = f"Declare {at}", f"{where} carry {at}, which is not declared,"
     elif difference.kind == "required":
         edit = RelaxField(place=place)
