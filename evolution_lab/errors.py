@@ -12,7 +12,8 @@
     │   ├── InvalidDocumentError    an OpenAPI document, or a schema, cannot be read as one
     │   ├── InvalidOverlayError     an OpenAPI overlay does not fit its document
     │   ├── InapplicableEditError   an edit names a place that the spec does not have
-    │   └── InvalidPayloadError     an operation's input or output does not fit its schema
+    │   ├── InvalidPayloadError     an operation's input or output does not fit its schema
+    │   └── InvalidExperimentError  the definition of an experiment breaks a rule
     ├── LakeError                   the lab directory cannot be used as it is
     │   ├── FormatVersionError      written by a newer version of the package
     │   ├── CorruptFileError        a stored file cannot be read
@@ -24,7 +25,9 @@
     │   ├── AlreadyDecidedError     the suggestion was decided before
     │   ├── MissingReviewerError    a decision needs a reviewer
     │   ├── MissingNoteError        a rejection needs a note
-    │   └── StaleRevisionError      the decision saw an older revision than the one in force
+    │   ├── StaleRevisionError      the decision saw an older revision than the one in force
+    │   ├── ExperimentStateError    an experiment cannot take this step from the state it is in
+    │   └── FrozenDefinitionError   a definition that was started is changed under its version
     ├── MissingExtraError           an optional dependency is not installed
     └── NotYetAvailableError        a command of the design that a later release brings
 
@@ -132,6 +135,10 @@ class InvalidPayloadError(InputError):
         super().__init__(f"the {side} of {operation!r} is not valid: {'; '.join(self.violations)}.")
 
 
+class InvalidExperimentError(InputError):
+    """The definition of an experiment breaks a rule; the message says which and by what value."""
+
+
 class UnsafePayloadError(EvolutionLabError, ValueError):
     """A payload cannot be stored: something personal or secret would remain.
 
@@ -219,6 +226,14 @@ class MissingNoteError(DecisionError):
 
 class StaleRevisionError(DecisionError):
     """The decision names an older revision than the one in force."""
+
+
+class ExperimentStateError(DecisionError):
+    """An experiment cannot take this step from the state it is in."""
+
+
+class FrozenDefinitionError(DecisionError):
+    """The definition of an experiment that was started changed; it needs a version of its own."""
 
 
 class MissingExtraError(EvolutionLabError, ImportError):

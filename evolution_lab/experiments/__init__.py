@@ -1,7 +1,42 @@
 """Rollouts: takes spec variants and outcomes, gives assignments, decisions and stages.
 
-This is where the registry of experiments, the assignment of units to variants, the counters of
-outcomes, their analysis and the staged controller will live. This release has none of them yet.
+``SpecExperiment`` says what is tried, on whom, in which stages and within which guardrails.
 """
 
-__all__: list[str] = []
+from evolution_lab.experiments.definition import (
+    DEFAULT_GUARDRAILS,
+    DEFAULT_STAGES,
+    TRANSITIONS,
+    Arm,
+    Binding,
+    ExperimentStatus,
+    Guardrail,
+    GuardrailMetric,
+    HashAlgorithm,
+    Namespace,
+    SpecExperiment,
+    Stage,
+    UnitKind,
+    check_transition,
+    experiment_from,
+    load_experiment,
+)
+
+__all__ = [
+    "DEFAULT_GUARDRAILS",
+    "DEFAULT_STAGES",
+    "TRANSITIONS",
+    "Arm",
+    "Binding",
+    "ExperimentStatus",
+    "Guardrail",
+    "GuardrailMetric",
+    "HashAlgorithm",
+    "Namespace",
+    "SpecExperiment",
+    "Stage",
+    "UnitKind",
+    "check_transition",
+    "experiment_from",
+    "load_experiment",
+]
