@@ -35,6 +35,9 @@ class Tally:
     found: Counter[str] = field(default_factory=Counter)
     suggestions: int = 0
     true: int = 0
+    said_by_kind: Counter[str] = field(default_factory=Counter)
+    true_by_kind: Counter[str] = field(default_factory=Counter)
+    stated: list[tuple[float, bool]] = field(default_factory=list)
     wrong: list[dict[str, Any]] = field(default_factory=list)
     null_shops: int = 0
     null_with_any: int = 0
@@ -99,11 +102,22 @@ def report_of(tally: Tally, shops: int) -> BenchReport:
                 id="data-flow-invented", value=float(tally.links_invented), target=0.0, bound="at most",
                 what="Links between values that are equal for other reasons.",
             ),
+            _calibration(tally.stated),
         ),
         tables={
             "Planted gaps by kind": kinds,
             **({"Suggestions that nothing explains": wrong} if wrong else {}),
         },
+    )  # fmt: skip
+
+
+def _calibration(stated: list[tuple[float, bool]]) -> Target:
+    """Hold the mean confidence of what traffic says against the share of it that is true."""
+    right = sum(true for _, true in stated)
+    gap = abs(sum(c for c, _ in stated) - right) / len(stated) if stated else None
+    return Target(
+        id="suggestions-confidence", value=gap, target=0.05, bound="at most",
+        what=f"Mean confidence beside the share that is true ({right} of {len(stated)} findings).",
     )  # fmt: skip
 
 
@@ -141,12 +155,9 @@ def judge_planted(seed: int, tally: Tally) -> None:
             links = [k for c in reading.composites.values() for k in c.flow.links]
             tally.links_invented += len(links)
     for suggestion in suggestions:
-        tally.suggestions += 1
         true = any(g.explains(suggestion) for g in gaps)
         true = true or (chain is not None and _touches(suggestion, chain))
-        tally.true += true
-        if not true:
-            tally.wrong.append(_told(seed, suggestion, gaps))
+        _count(suggestion, seed, gaps, tally, true=true)
 
 
 def judge_null(seed: int, tally: Tally) -> None:
@@ -158,8 +169,23 @@ def judge_null(seed: int, tally: Tally) -> None:
     tally.null_shops += 1
     tally.null_with_any += bool(suggestions)
     tally.null_suggestions += len(suggestions)
-    tally.suggestions += len(suggestions)
-    tally.wrong += [_told(seed, suggestion, ()) for suggestion in suggestions]
+    for suggestion in suggestions:
+        _count(suggestion, seed, (), tally, true=False)
+
+
+def _count(
+    suggestion: SpecSuggestion, seed: int, gaps: tuple[Gap, ...], tally: Tally, *, true: bool
+) -> None:
+    tally.suggestions += 1
+    tally.true += true
+    kinds = {name.rpartition("-")[0] for name in suggestion.signal_ids}
+    for kind in sorted(kinds & {"drift", "failing-input", "slow-calls"}):
+        tally.said_by_kind[kind] += 1
+        tally.true_by_kind[kind] += true
+        if suggestion.confidence is not None:
+            tally.stated.append((suggestion.confidence, true))
+    if not true:
+        tally.wrong.append(_told(seed, suggestion, gaps))
 
 
 def suggested(shop: Shop) -> tuple[DetectionResult, TrafficReading, tuple[SpecSuggestion, ...]]:

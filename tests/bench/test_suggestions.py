@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from evolution_lab.bench.suggestions import Tally, judge_null, judge_planted, report_of
+from evolution_lab.bench.suggestions import (
+    JUDGED_SEEDS,
+    Tally,
+    judge_null,
+    judge_planted,
+    report_of,
+)
+from evolution_lab.suggestions.traffic.confidence import bundled_counts, confidence_of
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +28,16 @@ def test_planted_gaps_are_found(tally: Tally):
     assert tally.true == tally.suggestions
     assert tally.null_with_any == 0
     assert (tally.chains, tally.chains_exact, tally.links_invented) == (1, 1, 0)
+
+
+def test_confidence_is_that_of_shops_nobody_judges(tally: Tally):
+    counts = bundled_counts()
+    assert max(counts["seeds"]["planted"] + counts["seeds"]["null"]) < min(JUDGED_SEEDS)
+    for kind in ("drift", "failing-input", "slow-calls"):
+        known = counts["kinds"][kind]
+        assert confidence_of(kind) == (known["true"] + 1) / (known["said"] + 2)
+    assert tally.stated
+    assert all(0.8 < confidence < 1 for confidence, _ in tally.stated)
 
 
 def test_misses_and_inventions_fail_a_target(tally: Tally):

@@ -13,7 +13,7 @@ from evolution_lab.suggestions.identity import pointer
 from evolution_lab.suggestions.traffic.data_flow import DataFlow, recorded_runs
 from evolution_lab.suggestions.traffic.exchanges import Exchange
 from evolution_lab.suggestions.traffic.places import shown
-from evolution_lab.suggestions.traffic.values import ITEM, Path, inferred_schema
+from evolution_lab.suggestions.traffic.values import ITEM, MOST_DEPTH, Path, inferred_schema
 from evolution_lab.suggestions.wording import name_of
 
 
@@ -99,6 +99,8 @@ def _pruned(value: Any, path: Path, linked: set[Path]) -> Any:
     """Return a value without its linked leaves; None where nothing is left."""
     if path in linked:
         return None
+    if len(path) > MOST_DEPTH:
+        return value
     if isinstance(value, Mapping):
         kept = {
             str(name): _pruned(below, (*path, str(name)), linked) for name, below in value.items()

@@ -112,8 +112,11 @@ def is_redacted(value: object) -> bool:
 
 
 def size_of(value: object) -> int:
-    """Return the bytes of a value as compact JSON; 0 of None."""
-    return 0 if value is None else len(json.dumps(value, separators=(",", ":"), default=str))
+    """Return the characters of a value as compact JSON; 0 of None, and of what is nested too deep."""
+    try:
+        return 0 if value is None else len(json.dumps(value, separators=(",", ":"), default=str))
+    except RecursionError:
+        return 0
 
 
 _Caller = tuple[str | None, str | None, str | None]

@@ -21,6 +21,8 @@ Numbers = npt.NDArray[np.float64]
 
 MOST_VALUES: Final = 20
 """A field with more distinct values is an identifier or a text, not a category."""
+MOST_PATHS: Final = 500
+"""Paths of one operation's inputs that are looked at; objects with more are maps of strangers' names."""
 CUTS: Final = 24
 """Places at which a number is cut into high and low."""
 _ORDER: Final[tuple[RuleKind, ...]] = (
@@ -78,7 +80,7 @@ class _Table:
         self.scalars: dict[Path, dict[int, Any]] = defaultdict(dict)
         self.numbers: dict[tuple[Path, str], Numbers] = {}
 
-    def add(self, row: int, value: Any, path: Path) -> None:  # noqa: C901 - one branch a type
+    def add(self, row: int, value: Any, path: Path) -> None:  # noqa: C901, PLR0912 - one branch a type
         if len(path) > MOST_DEPTH:
             return
         if path and path[-1] != ITEM:
@@ -89,7 +91,8 @@ class _Table:
                 self._mark(self.present, path, row)
             for name in value:
                 if path or name != "path":  # What the route names is always there.
-                    self.parents[path].add(str(name))
+                    if len(self.parents[path]) < MOST_PATHS:
+                        self.parents[path].add(str(name))
                     self.add(row, value[name], (*path, str(name)))
         elif isinstance(value, list):
             self._measure((path, "items"), row, float(len(value)))
@@ -109,7 +112,9 @@ class _Table:
             if ITEM in path:
                 continue
             for name in sorted(names):
-                here = self.present[(*path, name)]
+                here = self.present.get((*path, name))
+                if here is None:
+                    continue
                 missing = self.present[path] & ~here
                 yield Candidate(kind="required", path=(*path, name), value=None, holds=missing)
         for path, by_row in self.scalars.items():
@@ -125,11 +130,15 @@ class _Table:
 
     def _mark(self, marks: dict[Any, Mask], key: Any, row: int) -> None:
         if key not in marks:
+            if len(marks) >= MOST_PATHS:
+                return
             marks[key] = np.zeros(self.rows, dtype=np.bool_)
         marks[key][row] = True
 
     def _measure(self, key: tuple[Path, str], row: int, number: float) -> None:
         if key not in self.numbers:
+            if len(self.numbers) >= MOST_PATHS:
+                return
             self.numbers[key] = np.full(self.rows, np.nan)
         held = self.numbers[key][row]
         self.numbers[key][row] = number if np.isnan(held) else max(held, number)

@@ -13,6 +13,7 @@ import polars as pl
 from evolution_lab.records import DetectionResult, EvidenceItem, OperationRef, TrafficSnapshot
 from evolution_lab.suggestions.specs import SpecSource
 from evolution_lab.suggestions.traffic.composites import composite_parts
+from evolution_lab.suggestions.traffic.confidence import with_confidence
 from evolution_lab.suggestions.traffic.data_flow import find_data_flow
 from evolution_lab.suggestions.traffic.departures import callers_who_left
 from evolution_lab.suggestions.traffic.drift import find_drift
@@ -72,7 +73,7 @@ def read_traffic(
             composites[workflow.id] = composite_parts(workflow, flow, exchanges, of_steps)
     tell(STEPS, STEPS)
     return TrafficReading(
-        findings=tuple(findings),
+        findings=tuple(with_confidence(finding) for finding in findings),
         composites=composites,
         departures={} if samples is None else _departures(said, samples),
         never_seen=tuple(never_seen),

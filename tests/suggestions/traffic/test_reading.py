@@ -207,3 +207,15 @@ def test_hostile_names_stay_text(snapshot: Make):
     assert len(found) == 1
     assert "\x1b" not in found[0].sentence
     assert "\x1b" not in found[0].change.summary
+
+
+def test_maps_of_many_names_and_deep_bodies_are_bounded(snapshot: Make):
+    deep: Any = 1
+    for _ in range(200):
+        deep = {"a": [deep]}
+    calls = [
+        snapshot(i, body={"sku": "a", **{f"k{i}-{j}": j for j in range(20)}, "deep": deep}, answer={"id": "o"}, status=201 if i % 4 else 422)
+        for i in range(120)
+    ]  # fmt: skip
+    asked = [finding.change.edits[0].place.path for finding in findings(calls)]
+    assert len(asked) <= 2
