@@ -20,6 +20,7 @@ from evolution_lab.errors import (
     MissingReviewerError,
     UnknownNameError,
 )
+from evolution_lab.golden import TrafficRecorder
 from evolution_lab.intents import read_snapshots
 from evolution_lab.lab import Lab
 from evolution_lab.schemas import EDGES, SAMPLES, SEQUENCES, WINDOWS, check
@@ -140,3 +141,12 @@ def test_ready_windows_need_no_lake(lab: Lab, tmp_path: Path):
     result = Lab(tmp_path / "none").detect(windows=tmp_path / "windows.csv")
     assert {signal.kind for signal in result.signals} >= {"error-spike", "throughput-drop"}
     assert not (tmp_path / "none").exists()
+
+
+def test_recorded_calls_are_a_table_of_sql(tmp_path):
+    recorder = TrafficRecorder(data=tmp_path, sample_rate=1.0, allow_more_than_5_percent="a test")
+    for n in range(3):
+        recorder.record("cart.add", {"n": n}, output={"total": n})
+    recorder.close()
+    found = Lab(tmp_path).sql("select operation_key, count(*) as n from traffic group by 1")
+    assert found.to_dicts() == [{"operation_key": "cart.add", "n": 3}]

@@ -12,6 +12,7 @@ from evolution_lab.bench.golden_pii import bench_pii, judged_corpus
 from evolution_lab.bench.golden_recording import bench_recording
 from evolution_lab.bench.golden_selection import selection
 from evolution_lab.bench.golden_services import code, flake, pairs
+from evolution_lab.bench.golden_speed import generation
 from evolution_lab.bench.golden_volatile import single_recording
 from evolution_lab.bench.targets import BenchReport
 from evolution_lab.errors import UnknownNameError
@@ -25,6 +26,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "flake": flake,
     "pairs": pairs,
     "code": code,
+    "speed": generation,
 }
 """Sections that need no recordings; each takes ``quick`` by name."""
 ON_CORPORA: Final[Mapping[str, Section]] = {

@@ -12,10 +12,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from evolution_lab.errors import InputError
 from evolution_lab.golden.emit_python import python_suite
-from evolution_lab.golden.emit_typescript import typescript_suite
-from evolution_lab.golden.literals import Language, render
+from evolution_lab.golden.emit_typescript import (
+    RUNTIME_MODULE,
+    runtime_module,
+    typescript_suite,
+)
+from evolution_lab.golden.literals import WIDTH, Language, render
 from evolution_lab.golden.side_files import (
     Accepted,
     EmitSettings,
@@ -92,11 +98,14 @@ class EmittedSuite:
         code: Text of the suite.
         data: Text of the file with large bodies, None where there are none.
         side: The side file.
+        runtime: Text of the judging module that suites of a folder share, None where the suite
+            has it in itself or imports the package.
     """
 
     code: str
     data: str | None
     side: SideFile
+    runtime: str | None = None
 
     def leaks(self) -> tuple[Leak, ...]:
         """Return where the files show personal data or secrets; none where snapshots were clean."""
@@ -116,6 +125,8 @@ class EmittedSuite:
             files[data_path(output)] = self.data
         else:
             data_path(output).unlink(missing_ok=True)
+        if self.runtime is not None:
+            files[output.with_name(f"{RUNTIME_MODULE}.ts")] = self.runtime
         for path, text in files.items():
             path.write_text(text, encoding="utf-8", newline="\n")
         return tuple(files)
@@ -206,6 +217,7 @@ def emit(
     return EmittedSuite(
         code=code,
         data=_data_text(data) if data else None,
+        runtime=None if settings.standalone or language == "python" else runtime_module(),
         side=SideFile(
             generator=f"evolution-lab {version('evolution-lab')}",
             digest=suite.digest,
@@ -255,10 +267,20 @@ def step_tree(step: GoldenStep) -> dict[str, Any]:
 
 
 def _is_large(value: Any, language: Language) -> bool:
-    if not isinstance(value, dict | list | str):
+    if not isinstance(value, dict | list | str) or _is_surely_small(value):
         return False
     text = render(value, language, indent=16)
     return len(text) > LARGEST_BODY or text.count("\n") >= LONGEST_BODY
+
+
+def _is_surely_small(value: Any) -> bool:
+    """Whether a body is small however it is laid out; most are, and need not be laid out to see it."""
+    try:
+        text = orjson.dumps(value)
+    except TypeError:
+        return False
+    lines = text.count(b",") + 2 * (text.count(b"{") + text.count(b"[")) + len(text) // WIDTH
+    return lines < LONGEST_BODY and 2 * len(text) + 50 * lines < LARGEST_BODY
 
 
 def _data_text(data: Mapping[str, Any]) -> str:

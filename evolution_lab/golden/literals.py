@@ -10,6 +10,7 @@ import json
 import math
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 Language = Literal["python", "typescript"]
@@ -100,6 +101,7 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
+@lru_cache(maxsize=16_384)
 def _key(key: str, language: Language) -> str:
     quoted = quote(key, language)
     return f"[{quoted}]" if language == "typescript" and key == "__proto__" else quoted
@@ -107,9 +109,13 @@ def _key(key: str, language: Language) -> str:
 
 def _has_awkward_key(value: Any) -> bool:
     """Whether a key is too long to stand on a line, or is half a surrogate pair to linters."""
-    return isinstance(value, dict) and any(
-        len(quote(key, "python")) > _LONGEST_KEY or (not key.isascii() and _HALF.search(key))
-        for key in value
+    return isinstance(value, dict) and any(map(_is_awkward, value))
+
+
+@lru_cache(maxsize=16_384)
+def _is_awkward(key: str) -> bool:
+    return len(quote(key, "python")) > _LONGEST_KEY or (
+        not key.isascii() and _HALF.search(key) is not None
     )
 
 
@@ -132,7 +138,8 @@ def _flat(  # noqa: C901, PLR0912 - one branch a type
         text = repr(value)
     elif isinstance(value, dict):
         parts = []
-        if _has_awkward_key(value):
+        # the shortest property and its comma take six columns
+        if 6 * len(value) - 2 > room or _has_awkward_key(value):
             return None
         for key, item in value.items():
             head = _key(key, language)

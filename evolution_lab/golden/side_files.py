@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -117,8 +117,29 @@ def suite_stem(output: Path) -> str:
 
 
 def side_text(side: SideFile) -> str:
-    """Return the side file as text: fields in their order, ASCII only."""
-    return json.dumps(to_plain(side), indent=1, ensure_ascii=True) + "\n"
+    """Return the side file as text: fields in their order, ASCII only, a line for each case.
+
+    A case that is added, or changes, changes its own line.
+    """
+    plain = to_plain(side)
+    suite = plain["suite"]
+    cases = {name: suite.pop(name) for name in ("cases", "quarantined")}
+    rows = [f'"{name}": {_line(value)}' for name, value in suite.items()]
+    rows += [f'"{name}": {_list_of_lines(values)}' for name, values in cases.items()]
+    plain["suite"] = None
+    fields = [
+        f'"{name}": ' + ("{\n  " + ",\n  ".join(rows) + "\n }" if name == "suite" else _line(value))
+        for name, value in plain.items()
+    ]
+    return "{\n " + ",\n ".join(fields) + "\n}\n"
+
+
+def _line(value: object) -> str:
+    return json.dumps(value, ensure_ascii=True)
+
+
+def _list_of_lines(values: Sequence[object]) -> str:
+    return "[\n   " + ",\n   ".join(map(_line, values)) + "\n  ]" if values else "[]"
 
 
 def read_side_file(output: Path) -> SideFile:

@@ -27,7 +27,8 @@ class LabQueries(LabDecisions):
     def sql(self, query: str) -> pl.DataFrame:
         """Answer SQL over the lab, in memory: nobody is blocked and nothing can be changed.
 
-        Tables: ``samples``, ``operations``, ``windows`` (at the setting's length), and copies of
+        Tables: ``samples``, ``operations``, ``windows`` (at the setting's length), ``traffic``
+        (recorded calls; ``input`` and ``output`` are JSON texts), and copies of
         ``intent_snapshots``, ``spec_suggestions`` and ``suggestion_decisions``. Times are UTC.
 
         Raises:
@@ -44,6 +45,12 @@ class LabQueries(LabDecisions):
             connection.register("operations", self.lake.operations().to_arrow())
             if re.search(r"\bwindows\b", query, re.IGNORECASE):
                 connection.register("windows", self.windows().to_arrow())
+        traffic = [str(path) for path in self.lake.live_files("traffic")]
+        if traffic:
+            listed = ", ".join(f"'{file.replace(chr(39), chr(39) * 2)}'" for file in traffic)
+            connection.execute(
+                f"CREATE VIEW traffic AS SELECT * FROM read_parquet([{listed}], union_by_name=true)"  # noqa: S608 (file names of our own, quoted)
+            )
         for name, table in self._state_tables().items():
             connection.register(name, table)
         try:

@@ -418,6 +418,8 @@ def run_case(
 
     if not all("input" in step for step in case["steps"]):
         return stop("its data file is missing", 0)
+    if not callable(runner):
+        return stop("there is no runner", 0)
     if setup is not None and "stopped" in (ready := call_hook(setup, case, seconds)):
         return stop("setup: " + ready["stopped"], 0)
     try:

@@ -395,6 +395,9 @@ export const runCase = async (
   if (test.steps.some((step) => !has(step, "input"))) {
     return end("could-not-run", one("", "error", "its data file", "nothing"), 0);
   }
+  if (typeof runner !== "function") {
+    return end("could-not-run", one("", "error", "a runner", "nothing"), 0);
+  }
   if (setup !== undefined) {
     const ready = await call(() => setup(test.title), milliseconds);
     if (!has(ready, "output")) {
