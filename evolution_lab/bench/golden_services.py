@@ -23,10 +23,10 @@ from evolution_lab.bench.services import (
     served,
     served_by_node,
 )
-from evolution_lab.bench.services.code_mutants import code_mutants
 from evolution_lab.bench.services.traffic import asked, recording, sent
 from evolution_lab.bench.services.world import Request, Response, Service, World
 from evolution_lab.bench.targets import BenchReport, Peer, Target, share_interval
+from evolution_lab.golden.code_mutants import code_mutants
 from evolution_lab.golden.generator import GoldenTestGenerator
 from evolution_lab.golden.runners import LoadedRunner, http_runner
 from evolution_lab.golden.running import run_one

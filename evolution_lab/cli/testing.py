@@ -146,6 +146,7 @@ def generate(
             snapshots,
             operation=operation,
             runner=around,
+            code_root=_code_root(settings, verify=verify),
             earlier=_earlier({operation: output}),
             timeout_seconds=settings.timeout_seconds,
             progress=progress,
@@ -205,6 +206,7 @@ def generate_all(
             GoldenTestGenerator(budget=budget, power_sites=POWER_SITES),
             snapshots,
             runner=around,
+            code_root=_code_root(settings, verify=verify),
             earlier=_earlier(files),
             timeout_seconds=settings.timeout_seconds,
             progress=progress,
@@ -376,6 +378,12 @@ def _runner_of(
         )
     name = settings.runner_fn or "run_contract"
     return load_runner(settings.runner_import, name, folder=output.parent)
+
+
+def _code_root(settings: EmitSettings, *, verify: bool) -> Path | None:
+    """Return where the user's own code is, where a Python runner calls it in this process."""
+    own = settings.framework == "pytest" and settings.runner_import != "http"
+    return Path.cwd() if verify and own else None
 
 
 def _earlier(files: dict[str, Path]) -> dict[str, SideFile]:

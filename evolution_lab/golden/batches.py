@@ -29,6 +29,7 @@ class WrittenSuite(ResultMixin):
         relaxed: Paths at which less than the recorded value is expected.
         quarantined: Calls and cases that were set aside.
         power: Share of changed values it would notice; None where not measured.
+        code_power: Share of changes of code it would notice; None where the runner is not Python.
     """
 
     __pydantic_config__ = CAMEL_CASE
@@ -41,6 +42,7 @@ class WrittenSuite(ResultMixin):
     relaxed: int
     quarantined: int
     power: float | None = None
+    code_power: float | None = None
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return one row."""
@@ -52,6 +54,7 @@ class WrittenSuite(ResultMixin):
                 "relaxed": self.relaxed,
                 "quarantined": self.quarantined,
                 "power": self.power,
+                "code power": self.code_power,
                 "output": self.output,
             }
         ]
@@ -60,6 +63,7 @@ class WrittenSuite(ResultMixin):
 def summary(suite: GoldenSuite, output: Path | None) -> WrittenSuite:
     """Return what became of one operation's traffic."""
     noticed, tried = suite.power.values if suite.power else (0, 0)
+    hit, changes = suite.power.code if suite.power else (0, 0)
     return WrittenSuite(
         operation=suite.operation,
         output="" if output is None else os.fspath(output),
@@ -68,6 +72,7 @@ def summary(suite: GoldenSuite, output: Path | None) -> WrittenSuite:
         relaxed=sum(len(case.relaxations) for case in suite.cases),
         quarantined=len(suite.quarantined),
         power=noticed / tried if tried else None,
+        code_power=hit / changes if changes else None,
     )
 
 

@@ -10,9 +10,10 @@ value and each pair. Identifiers and times are no features: no two runs share th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any, Final
 
 from evolution_lab.golden.cases import Call
@@ -21,7 +22,7 @@ from evolution_lab.golden.matchers import json_type
 from evolution_lab.golden.shapes import shape_of
 
 Feature = tuple[str, ...]
-"""A kind (``outcome``, ``value``, ``pair``, ``structure``, ``class``, ``boundary``), the operation,
+"""A kind (``outcome``, ``value``, ``pair``, ``structure``, ``class``, ``boundary``, ``line``), the operation,
 and what it is."""
 
 _EXTRA: Final = 0.1
@@ -58,6 +59,24 @@ def traits_of(calls: Sequence[Call]) -> list[Traits]:
     ]
 
 
+def with_lines(traits: Traits, lines: Collection[tuple[str, int]]) -> Traits:
+    """Return the features of a call with the lines of code that it runs.
+
+    Together they weigh as much as the outcome: a line that no other call runs is a reason to keep
+    one, a line that all run is none.
+
+    Args:
+        traits: Features of the call.
+        lines: Files and lines.
+    """
+    operation = traits.outcome[1]
+    each = 1 / max(len(lines), 1)
+    ran: dict[Feature, float] = {
+        ("line", operation, f"{Path(file).name}:{line}"): each for file, line in lines
+    }
+    return Traits(traits.outcome, {**traits.shares, **ran})
+
+
 def _traits(
     call: Call, values: list[Feature], boundary: set[Feature], counts: Counter[Feature], total: int
 ) -> Traits:
@@ -87,6 +106,8 @@ def describe(feature: Feature) -> str:
         return "a structure of input and output"
     if kind == "pair":
         return f"values together at {feature[2]} {feature[3]} and {feature[5]} {feature[6]}"
+    if kind == "line":
+        return f"line {feature[2]}"
     return f"a {kind} at {feature[2]} {feature[3]}"
 
 

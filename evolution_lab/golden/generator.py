@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -87,6 +87,7 @@ class GoldenTestGenerator:
         operation: str | None = None,
         recordings: Sequence[Iterable[TrafficSnapshot]] = (),
         reruns: Mapping[str, Sequence[Outputs]] | None = None,
+        reached: Mapping[str, Collection[tuple[str, int]]] | None = None,
         progress: Progress | None = None,
     ) -> GoldenSuite:
         """Return the suite of one operation.
@@ -98,6 +99,7 @@ class GoldenTestGenerator:
             recordings: Further recordings of the same traffic against the same system: what
                 differs between them changes from run to run.
             reruns: By case id, what the steps of a case gave when it was run again.
+            reached: By case id, files and lines it ran: reasons to keep it within a budget.
             progress: Called with operations done and in all.
 
         Raises:
@@ -113,7 +115,9 @@ class GoldenTestGenerator:
             operation = names[0]
         elif operation not in names:
             raise UnknownNameError("operation", operation, names)
-        suites = self._suites(calls, refused, [operation], recordings, reruns or {}, progress)
+        suites = self._suites(
+            calls, refused, [operation], recordings, reruns or {}, reached or {}, progress
+        )
         return suites[operation]
 
     def generate_all(
@@ -122,12 +126,15 @@ class GoldenTestGenerator:
         *,
         recordings: Sequence[Iterable[TrafficSnapshot]] = (),
         reruns: Mapping[str, Sequence[Outputs]] | None = None,
+        reached: Mapping[str, Collection[tuple[str, int]]] | None = None,
         progress: Progress | None = None,
     ) -> dict[str, GoldenSuite]:
         """Return a suite for every operation of the snapshots, by name in sorted order."""
         calls, refused = read_calls(snapshots)
         names = sorted({call.operation for call in calls})
-        return self._suites(calls, refused, names, recordings, reruns or {}, progress)
+        return self._suites(
+            calls, refused, names, recordings, reruns or {}, reached or {}, progress
+        )
 
     def _suites(
         self,
@@ -136,6 +143,7 @@ class GoldenTestGenerator:
         operations: Sequence[str],
         recordings: Sequence[Iterable[TrafficSnapshot]],
         reruns: Mapping[str, Sequence[Outputs]],
+        reached: Mapping[str, Collection[tuple[str, int]]],
         progress: Progress | None,
     ) -> dict[str, GoldenSuite]:
         others = [read_calls(recording)[0] for recording in recordings]
@@ -165,7 +173,11 @@ class GoldenTestGenerator:
         counts = Counter(call.operation for call in calls)
         suites = {}
         for done, (name, own) in enumerate(keys.items()):
-            chosen = select([groups[key][0].last for key in own], budget=self.budget)
+            chosen = select(
+                [groups[key][0].last for key in own],
+                budget=self.budget,
+                reached=[reached.get(ids[key], ()) for key in own] if reached else (),
+            )
             cases = {}
             for index, reasons in chosen.kept.items():
                 key = own[index]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evolution_lab.golden.cases import Call
-from evolution_lab.golden.features import Feature, Traits, describe, traits_of
+from evolution_lab.golden.features import Feature, Traits, describe, traits_of, with_lines
 
 _KEPT_FOR: Final = 3
 _TIE: Final = 1e-12
@@ -38,17 +38,25 @@ class Chosen:
     lost: Mapping[str, int]
 
 
-def select(calls: Sequence[Call], *, budget: int | None) -> Chosen:
+def select(
+    calls: Sequence[Call],
+    *,
+    budget: int | None,
+    reached: Sequence[Collection[tuple[str, int]]] = (),
+) -> Chosen:
     """Return which of some calls to keep, of one operation or of many.
 
     Args:
         calls: Calls that differ, in an order that follows from their content: it breaks ties.
         budget: Most calls; None keeps all. One call of each outcome of each operation is kept
             beyond it.
+        reached: Files and lines that each call runs, where the system is Python and was watched.
     """
     if budget is None or budget >= len(calls):
         return Chosen(dict.fromkeys(range(len(calls)), ()), {})
     traits = traits_of(calls)
+    if reached:
+        traits = [with_lines(t, lines) for t, lines in zip(traits, reached, strict=True)]
     picks = choose(traits, budget)
     return Chosen(
         {index: tuple(why) for index, why in picks}, _lost(traits, {index for index, _ in picks})

@@ -11,7 +11,7 @@ from evolution_lab.display import ResultMixin
 from evolution_lab.records.json_form import CAMEL_CASE
 
 Operator = Literal[
-    "value", "null", "type", "drop", "extra", "truncate", "volatile-null", "volatile-type"
+    "value", "null", "type", "drop", "extra", "truncate", "volatile-null", "volatile-type", "code"
 ]
 STRUCTURAL: Final[frozenset[Operator]] = frozenset(
     {"null", "type", "drop", "extra", "truncate", "volatile-null", "volatile-type"}
@@ -63,6 +63,11 @@ class SuitePower(ResultMixin):
     def structural(self) -> tuple[int, int]:
         """Noticed and tried changes of structure, and of places that are let go."""
         return self._sum(*STRUCTURAL)
+
+    @property
+    def code(self) -> tuple[int, int]:
+        """Noticed and tried changes of the code that the runner calls; Python runners only."""
+        return self._sum("code")
 
     def _sum(self, *operators: Operator) -> tuple[int, int]:
         chosen = [o for o in self.operators if o.operator in operators]

@@ -11,13 +11,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 
+from evolution_lab.golden.code_power import code_power, reach_of
 from evolution_lab.golden.generator import GoldenTestGenerator
 from evolution_lab.golden.runners import LoadedRunner
 from evolution_lab.golden.running import run_one, verify
 from evolution_lab.golden.side_files import Accepted, SideFile
 from evolution_lab.golden.suite import GoldenCase, GoldenSuite, Quarantined, canonical_json
+from evolution_lab.golden.suite_power import added
 from evolution_lab.records import TrafficSnapshot
 from evolution_lab.records.json_form import to_plain
 
@@ -53,6 +56,7 @@ def proven_suites(
     recordings: Sequence[Sequence[TrafficSnapshot]] = (),
     runner: LoadedRunner | None = None,
     earlier: Mapping[str, SideFile] | None = None,
+    code_root: Path | None = None,
     timeout_seconds: float = 10.0,
     progress: Progress | None = None,
 ) -> dict[str, ProvenSuite]:
@@ -66,6 +70,8 @@ def proven_suites(
         runner: Calls the unchanged service; None leaves new cases untried.
         earlier: Side files of the suites as they are written now, by operation. A case whose
             traffic says what it said then stays as it is there.
+        code_root: Folder of the user's own code, where the runner is Python and runs in this
+            process: its code is changed place by place to say what each suite would notice.
         timeout_seconds: Most that one call may take.
         progress: Called with done and total.
 
@@ -87,26 +93,54 @@ def proven_suites(
     held = {name: _held(basis[name], known.get(name)) for name in plain}
     suites = plain
     if runner is not None:
-        reruns: dict[str, list[tuple[Any, ...]]] = {}
-        for _ in range(_ROUNDS):
-            before = len(reruns)
-            for done, (name, suite) in enumerate(suites.items()):
-                known_cases = held[name].said.keys() | reruns.keys()
-                fresh = [case for case in suite.cases if case.id not in known_cases]
-                reruns.update(rerun_outputs(suite.operation, fresh, runner, timeout_seconds))
-                if progress is not None and not before:
-                    progress(done + 1, 2 * len(plain))
-            if len(reruns) == before:
-                break
-            suites = made(reruns)
+        suites = _rerun(plain, made, held, runner, timeout_seconds, progress)
     proven = {}
     for done, (name, suite) in enumerate(suites.items()):
         proven[name] = _proven(
             suite, basis[name], held[name], known.get(name), runner, timeout_seconds
         )
+        if runner is not None and code_root is not None:
+            proven[name] = _with_code_power(proven[name], runner, code_root, known.get(name))
         if progress is not None:
             progress(len(plain) + done + 1, 2 * len(plain))
     return proven
+
+
+def _rerun(
+    plain: dict[str, GoldenSuite],
+    made: Callable[[dict[str, list[tuple[Any, ...]]]], dict[str, GoldenSuite]],
+    held: Mapping[str, _Held],
+    runner: LoadedRunner,
+    timeout_seconds: float,
+    progress: Progress | None,
+) -> dict[str, GoldenSuite]:
+    """Return suites that know what changes between runs; cases that are held are not run."""
+    suites, reruns = plain, dict[str, list[tuple[Any, ...]]]()
+    for _ in range(_ROUNDS):
+        before = len(reruns)
+        for done, (name, suite) in enumerate(suites.items()):
+            known = held[name].said.keys() | reruns.keys()
+            fresh = [case for case in suite.cases if case.id not in known]
+            reruns.update(rerun_outputs(suite.operation, fresh, runner, timeout_seconds))
+            if progress is not None and not before:
+                progress(done + 1, 2 * len(plain))
+        if len(reruns) == before:
+            break
+        suites = made(reruns)
+    return suites
+
+
+def _with_code_power(
+    proven: ProvenSuite, runner: LoadedRunner, root: Path, side: SideFile | None
+) -> ProvenSuite:
+    """Add what the suite would notice of changes of code; what is known of the same cases stays."""
+    suite = proven.suite
+    before = None if side is None else side.suite
+    if before is not None and before.cases == suite.cases and before.power is not None:
+        return replace(proven, suite=replace(suite, power=before.power))
+    found = code_power(suite, runner, reach_of(suite, runner, root=root))
+    power = found if suite.power is None else added([suite.power, found])
+    return replace(proven, suite=replace(suite, power=power))
 
 
 def rerun_outputs(

@@ -1,4 +1,4 @@
-"""A service with its code changed in one place: what a careless edit does.
+"""Code changed in one place: what a careless edit does.
 
 Operators follow DeMillo, Lipton, Sayward (1978) and mutmut's: comparisons, boundaries, constants,
 arithmetic, logic, statements and fields left out, names and codes misspelt.
@@ -10,8 +10,8 @@ import ast
 import copy
 import inspect
 import random
-from collections.abc import Iterator
-from types import ModuleType
+from collections.abc import Collection, Iterator
+from types import CodeType, ModuleType
 from typing import Final
 
 _COMPARISONS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
@@ -28,35 +28,52 @@ def code_mutants(module: ModuleType, *, most: int, seed: int) -> Iterator[Module
     """Yield copies of a module, each with one change.
 
     Args:
-        module: What is changed; only what functions and tables of it hold.
+        module: What is changed; the module itself stays as it is.
         most: How many at most, drawn.
         seed: Of the draw.
 
     Examples:
-        >>> from evolution_lab.bench.services import ledger
-        >>> [mutant.__doc__ for mutant in code_mutants(ledger, most=1, seed=3)] != [ledger.__doc__]
-        True
+        >>> import colorsys
+        >>> [mutant.__name__ for mutant in code_mutants(colorsys, most=2, seed=3)]
+        ['colorsys_0', 'colorsys_1']
     """
-    tree = ast.parse(inspect.getsource(module))
-    changes = list(_changes(tree))
-    random.Random(seed).shuffle(changes)  # noqa: S311 - nothing secret depends on it
-    for number, change in enumerate(changes[:most]):
-        changed = copy.deepcopy(tree)
-        change.apply(list(ast.walk(changed))[change.node])
+    for number, (what, code) in enumerate(mutated_code(module, most=most, seed=seed)):
         mutant = ModuleType(f"{module.__name__}_{number}")
-        mutant.__doc__ = change.what
-        code = compile(ast.fix_missing_locations(changed), f"<{change.what}>", "exec")
         try:
-            exec(code, mutant.__dict__)  # noqa: S102 - our own source, changed in one place
+            exec(code, mutant.__dict__)  # noqa: S102 - the module's own source, changed in one place
         except Exception:  # noqa: BLE001, S112 - one that cannot be imported would never be deployed
             continue
-        mutant.__doc__ = change.what
+        mutant.__doc__ = what
         yield mutant
 
 
+def mutated_code(
+    module: ModuleType, *, most: int, seed: int, lines: Collection[int] | None = None
+) -> Iterator[tuple[str, CodeType]]:
+    """Yield what was changed and the code of a module with that one change.
+
+    Args:
+        module: What is changed.
+        most: How many at most, drawn.
+        seed: Of the draw.
+        lines: Only changes in these lines, such as those that ran.
+
+    Raises:
+        OSError: The module has no source.
+    """
+    tree = ast.parse(inspect.getsource(module))
+    changes = [each for each in _changes(tree) if lines is None or each.line in lines]
+    random.Random(seed).shuffle(changes)  # noqa: S311 - nothing secret depends on it
+    file = inspect.getsourcefile(module) or f"<{module.__name__}>"
+    for change in changes[:most]:
+        changed = copy.deepcopy(tree)
+        change.apply(list(ast.walk(changed))[change.node])
+        yield change.what, compile(ast.fix_missing_locations(changed), file, "exec")
+
+
 class _Change:
-    def __init__(self, node: int, what: str, part: int = 0) -> None:
-        self.node, self.what, self.part = node, what, part
+    def __init__(self, node: int, line: int, what: str, part: int = 0) -> None:
+        self.node, self.line, self.what, self.part = node, line, what, part
 
     def apply(self, node: ast.AST) -> None:
         if isinstance(node, ast.Compare):
@@ -92,7 +109,8 @@ def _changes(tree: ast.Module) -> Iterator[_Change]:
     for number, node in enumerate(ast.walk(tree)):
         if id(node) in left_alone:
             continue
-        where = f"{type(node).__name__} in line {getattr(node, 'lineno', 0)}"
+        line = getattr(node, "lineno", 0)
+        where = f"{type(node).__name__} in line {line}"
         if (
             (isinstance(node, ast.Compare) and type(node.ops[0]) in _COMPARISONS)
             or isinstance(node, ast.BoolOp | ast.IfExp)
@@ -100,11 +118,11 @@ def _changes(tree: ast.Module) -> Iterator[_Change]:
             or (isinstance(node, ast.Constant) and isinstance(node.value, bool | int | float | str))
             or (isinstance(node, ast.If) and not isinstance(node.body[0], ast.Raise))
         ):
-            yield _Change(number, where)
+            yield _Change(number, line, where)
         elif isinstance(node, ast.Dict):
             for part, key in enumerate(node.keys):
                 if key is not None:
-                    yield _Change(number, f"field {part} of {where}", part)
+                    yield _Change(number, line, f"field {part} of {where}", part)
 
 
 def _annotations_and_docstrings(tree: ast.Module) -> set[int]:
