@@ -74,6 +74,21 @@ SAFE_SHAPE: Final = re.compile(
     r"|[A-Z]?[a-z]{1,23}|[A-Z]{1,12}|[A-Z]{2,6}[-_]\d{1,9}|[a-z]{2,12}(?:[_.-][a-z]{1,16}){1,5}"
 )
 """Texts that are nobody's: UUID, digest, ULID, time, number, version, word, code such as ``SKU-52``."""
+_HEX_TEXT = re.compile(r"(?:[2-7][0-9a-f]){12,}")
+
+
+def is_safe_shape(value: str) -> bool:
+    """Return whether a text has the shape of something that is nobody's.
+
+    Hex whose every byte is a printable character is no digest, but a text written in hex.
+
+    Examples:
+        >>> is_safe_shape("9eaf12abc8c38e9e0ea20547eca8fc2d"), is_safe_shape("ada@shop.test")
+        (True, False)
+    """
+    return SAFE_SHAPE.fullmatch(value) is not None and not (
+        len(value) >= 24 and _HEX_TEXT.fullmatch(value)
+    )
 
 
 @lru_cache(maxsize=8192)

@@ -7,30 +7,36 @@ encoding, in linked payloads. A last look must then find nothing.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, Literal
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote, quote_plus
 
 import orjson
 
 from evolution_lab.errors import UnsafePayloadError
 from evolution_lab.redaction.field_kinds import (
-    SAFE_SHAPE,
     FieldKind,
     field_kind,
     is_free_text,
+    is_safe_shape,
     vague_kind,
     whole_kind,
 )
 from evolution_lab.redaction.issued_stand_ins import IssuedStandIns
 from evolution_lab.redaction.pseudonyms import LabKey
-from evolution_lab.redaction.recognisers import RECOGNISERS, Finding, find_all
+from evolution_lab.redaction.readings import (
+    SHORTEST_CODED,
+    Hidden,
+    coded_runs,
+    find_hidden,
+    reading,
+)
+from evolution_lab.redaction.recognisers import RECOGNISERS, find_all
 from evolution_lab.redaction.second_pass import (
     LEAST_LEARNT,
     SHORTEST_LEARNT,
@@ -51,7 +57,10 @@ _DULL = re.compile(r"[^\W\d]{0,3}|[A-Za-z]{1,15}(?:[ ,.!?'-]{1,2}[A-Za-z]{1,15})
 _SUSPICIOUS = re.compile(
     r"(?i)pass|pwd|secret|token|key|cookie|sess|auth|bearer|basic|pin|otp|cv[vc]"
 )
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
+_FIELD_NAME = re.compile(
+    r"(?=.{1,40}$)(?![A-Za-z]*\d[A-Za-z\d]{8,}$)[A-Za-z_]+\d{0,3}(?:[_-][A-Za-z]+\d{0,3})*"
+)
+_NATIONAL_ID = re.compile(r"[\w \u00a0./-]{5,24}")
 _PLAIN_NAMES: Final = frozenset({"status", "method", "statusText"})
 _PEOPLE: Final = frozenset({"name", "address"})
 
@@ -166,7 +175,7 @@ class PayloadSanitiser:
     def _second_pass(self, payload: dict[str, Any], learnt: Learnt, walk: _Walk) -> dict[str, Any]:
         if not walk.remaining:
             return payload
-        variants = found_variants("\x00".join(walk.remaining), learnt)
+        variants = found_variants("\x00".join(chain(walk.remaining, _read(walk.remaining))), learnt)
         if not variants:
             return payload
         replaced: dict[str, Any] = replaced_in(payload, variants, (), walk.changed)
@@ -177,7 +186,7 @@ class PayloadSanitiser:
     def kind_and_text(self, name: str, parent: str, value: str) -> tuple[str, str] | None:
         """Return the kind of a text and what stands in for it, None where it may stay."""
         field = field_kind(name, parent)
-        if field.telling is None and not field.vague and SAFE_SHAPE.fullmatch(value):
+        if field.telling is None and not field.vague and is_safe_shape(value):
             return None
         if len(value) > 32:
             return self._decided(name, field, value)
@@ -194,13 +203,13 @@ class PayloadSanitiser:
         if not value or is_stand_in(value):
             return None
         if name in self._plain:
-            return self._within(value)
+            return self.within(value)
         if field.telling is not None:
             return field.telling, self._stand_in(field.telling, value)
         kind = vague_kind(field, value)
         if kind is not None:
             return kind, self._stand_ins.of(kind, value)
-        if field.vague and SAFE_SHAPE.fullmatch(value):
+        if field.vague and is_safe_shape(value):
             return None
         kind = whole_kind(value, silent=field.silent)
         if kind is not None:
@@ -210,7 +219,7 @@ class PayloadSanitiser:
             return nested
         if self._free_text != "keep" and is_free_text(field, value):
             return "text", "" if self._free_text == "drop" else self._stand_ins.of("text", value)
-        return self._within(value)
+        return self.within(value)
 
     def _stand_in(self, kind: str, value: str) -> str:
         """Return what stands in for a value whose name is telling, in the form the value has."""
@@ -220,33 +229,64 @@ class PayloadSanitiser:
             kind = whole[0].kind if whole else "secret" if kind not in _PEOPLE else kind
         return self._stand_ins.of(kind, value)
 
-    def _within(self, value: str) -> tuple[str, str] | None:
-        """Replace what recognisers find within a text."""
+    def within(self, value: str) -> tuple[str, str] | None:
+        """Replace what recognisers find within a text, however it is written there."""
         if _DULL.fullmatch(value) and not _SUSPICIOUS.search(value):
             return None
-        findings = find_all(value)
-        if "%" in value or "+" in value:
-            plain = unquote_plus(value)
-            if plain != value and len(find_all(plain)) > len(findings):
-                cleaned = self._spliced(plain, find_all(plain))
-                return "encoded", quote(cleaned[1], safe="/?&=#:@.,;!~*'()-_[]")
-        if not findings:
-            return None
-        return self._spliced(value, findings)
-
-    def _spliced(self, value: str, findings: list[Finding]) -> tuple[str, str]:
+        opened = self._codes_cleaned(value)
+        hidden = find_hidden(opened)
+        if not hidden:
+            return None if opened == value else ("within", opened)
         parts, position = [], 0
-        for finding in findings:
-            stands_in = self._stand_ins.of(finding.kind, value[finding.start : finding.end])
-            parts += [value[position : finding.start], stands_in]
-            position = finding.end
-        parts.append(value[position:])
-        whole = len(findings) == 1 and findings[0].start == 0 and findings[0].end == len(value)
-        return findings[0].kind if whole else "within", "".join(parts)
+        for each in hidden:
+            place = each.finding
+            parts += [opened[position : place.start], self._written_as(opened, each)]
+            position = place.end
+        parts.append(opened[position:])
+        place = hidden[0].finding
+        whole = len(hidden) == 1 and place.start == 0 and place.end == len(opened)
+        plain = opened == value and hidden[0].plain == value
+        return place.kind if whole and plain else "within", "".join(parts)
+
+    def _written_as(self, text: str, hidden: Hidden) -> str:
+        """Return what stands in for a finding, in the writing it was found in.
+
+        Two writings of one value stay two: what is escaped in another way than a URL's draws by how
+        it is written.
+        """
+        place = hidden.finding
+        written = text[place.start : place.end]
+        if written == hidden.plain:
+            return self._stand_ins.of(place.kind, written)
+        if "%" in written:
+            encode = quote_plus if "+" in written else quote
+            once = encode(self._stand_ins.of(place.kind, hidden.plain), safe="")
+            return quote(once, safe="") if "%25" in written else once
+        if "+" in written and "+" not in hidden.plain:
+            return self._stand_ins.of(place.kind, hidden.plain).replace(" ", "+")
+        same_form = place.kind == "email" or (
+            place.kind in {"card", "phone", "ssn", "ip"} and len(written) == len(hidden.plain)
+        )
+        return self._stand_ins.of(place.kind if same_form else "secret", written)
+
+    def _codes_cleaned(self, value: str) -> str:
+        """Clean the texts that base64 and hex within a text hold."""
+        parts, position = [], 0
+        for run in coded_runs(value):
+            cleaned = self.sanitised({"": run.text}).payload[""]
+            if cleaned == run.text:
+                continue
+            code = value[run.start : run.end]
+            encoded = run.encoded(cleaned) or self._stand_ins.of("secret", code)
+            parts += [value[position : run.start], encoded]
+            position = run.end
+        if not parts:
+            return value
+        return "".join([*parts, value[position:]])
 
     def _nested(self, name: str, value: str) -> tuple[str, str] | None:
-        """Look into JSON within a text, and into text within base64."""
-        if value[0] in "{[" and value[-1] in "}]":
+        """Look into JSON within a text, and into text within base64 or hex."""
+        if value.lstrip()[:1] in {"{", "["} and value.rstrip()[-1:] in {"}", "]"}:
             try:
                 inner = orjson.loads(value)
             except orjson.JSONDecodeError:
@@ -255,16 +295,13 @@ class PayloadSanitiser:
             if cleaned == inner:
                 return None
             spaced = ": " in value
-            return "json", _dumped(cleaned, spaced=spaced)
-        if len(value) >= 16 and _BASE64.fullmatch(value) and len(value.rstrip("=")) % 4 != 1:
-            text = _decoded(value)
-            if text is None:
-                return None
-            cleaned = self.sanitised({"": text}).payload[""]
-            if cleaned == text:
-                return None
-            return "base64", base64.b64encode(cleaned.encode()).decode()
-        return None
+            before = len(value) - len(value.lstrip())
+            after = value[len(value.rstrip()) :]
+            return "json", value[:before] + _dumped(cleaned, spaced=spaced) + after
+        if len(value) < SHORTEST_CODED or " " in value:
+            return None
+        cleaned_codes = self._codes_cleaned(value)
+        return None if cleaned_codes == value else ("coded", cleaned_codes)
 
 
 class _Walk:
@@ -303,10 +340,12 @@ class _Walk:
         return self._text(str(value), name, parent, path)
 
     def _key(self, key: str, path: Path) -> str:
-        if key.isidentifier() or len(key) < SHORTEST_LEARNT:
+        if len(key) < SHORTEST_LEARNT or _FIELD_NAME.fullmatch(key):
             return key
         decided = self._sanitiser.kind_and_text("", "", key)
-        if decided is None or decided[0] == "text":
+        if decided is not None and decided[0] == "text":  # Long keys are not free text.
+            decided = self._sanitiser.within(key)
+        if decided is None:
             self.remaining.append(key)
             return key
         self._note(decided[0], path)
@@ -315,23 +354,26 @@ class _Walk:
     def _text(self, value: str, name: str, parent: str, path: Path) -> str:
         decided = self._sanitiser.kind_and_text(name, parent, value)
         if decided is None:
-            if len(value) >= SHORTEST_LEARNT and not SAFE_SHAPE.fullmatch(value):
+            if len(value) >= SHORTEST_LEARNT and not is_safe_shape(value):
                 self.remaining.append(value)
             return value
         kind, stand_in = decided
         self._note(kind, path)
-        if kind in {"within", "encoded", "json", "base64"}:
+        if kind in {"within", "json", "coded"}:
             self.remaining.append(stand_in)
-        if kind not in {"text", "within", "encoded", "json", "base64"}:
+        if kind not in {"text", "within", "json", "coded"}:
             self.learnt.add(kind, value, stand_in, self._sanitiser.stand_ins)
         elif kind == "within":
-            for found in find_all(value):
-                inner = value[found.start : found.end]
-                stands_in = self._sanitiser.stand_ins.of(found.kind, inner)
-                self.learnt.add(found.kind, inner, stands_in, self._sanitiser.stand_ins)
+            for found in find_hidden(value):
+                told = found.finding.kind
+                stands_in = self._sanitiser.stand_ins.of(told, found.plain)
+                self.learnt.add(told, found.plain, stands_in, self._sanitiser.stand_ins)
         return stand_in
 
     def _number(self, value: int | float, name: str, parent: str, path: Path) -> Any:
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+            whole = self._number(int(value), name, parent, path)  # Columns with gaps become floats.
+            return float(whole) if type(whole) is int else whole
         small = not isinstance(value, int) or -LEAST_LEARNT < value < LEAST_LEARNT
         field = field_kind(name, parent)
         if small and field.telling != "secret":
@@ -355,29 +397,33 @@ class _Walk:
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
 
 
+def _read(texts: Iterable[str]) -> Iterator[str]:
+    """Yield what texts say beyond what is written: escapes undone, codes opened."""
+    for text in texts:
+        read = reading(text)
+        if read is not None:
+            yield read.text
+        for run in coded_runs(text):
+            yield run.text
+
+
 def _fits(kind: str, value: str) -> bool:
+    """Say whether a text can be a value of a kind as a whole, so that one of its form stands in."""
     digits = sum(ch.isdecimal() for ch in value)
+    letters = sum(ch.isalpha() for ch in value)
     if kind == "card":
-        return digits >= 8
-    if kind in {"phone", "ssn"}:
-        return digits >= 5
+        return 8 <= digits <= 19 and letters == 0
+    if kind == "phone":
+        return 5 <= digits <= 21 and letters <= 4
+    if kind == "ssn":
+        return 5 <= digits <= 14 and _NATIONAL_ID.fullmatch(value) is not None
     if kind == "iban":
-        return digits >= 5 and len(value) >= 8
+        return digits >= 5 and 8 <= len(value) <= 50
     if kind == "email":
         return "@" in value
     if kind == "ip":
         return value.count(".") == 3 or ":" in value
     return True
-
-
-def _decoded(value: str) -> str | None:
-    """Return the text that base64 holds, None where it holds none."""
-    try:
-        raw = base64.b64decode(value.replace("-", "+").replace("_", "/") + "=" * (-len(value) % 4))
-        text = raw.decode("utf-8")
-    except (binascii.Error, ValueError):
-        return None
-    return text if text.isprintable() and any(ch.isalpha() for ch in text) else None
 
 
 def _dumped(value: Any, *, spaced: bool) -> str:

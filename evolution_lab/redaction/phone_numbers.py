@@ -14,7 +14,7 @@ from phonenumbers import PhoneMetadata
 _CANDIDATE = re.compile(
     # Groups of digits are taken whole (possessively): a long run of digits is looked at once, not
     # in every way in which it could be parted.
-    r"(?<![\w.\-+])(?:\+\d{7,15}+"
+    r"(?<![A-Za-z0-9.\-+])(?:\+\d{7,15}+"
     r"|(?:\+ ?)?\(?\d{1,18}+\)?(?:(?:[ \u00a0./-]{0,2}\(0\) ?|[ \u00a0./-]{1,2}\(?|\(|(?<=\)))\d{1,12}+\)?){0,6})"
     r"(?: ?(?:x|ext\.? ?)\d{1,6})?(?![\w-]|[.,]\d)"
 )
@@ -90,7 +90,9 @@ def _grouped_like_a_phone(text: str, match: re.Match[str]) -> bool:
     size = sum(map(len, groups))
     if size < _SHORTEST or len(groups) == 1 or _PAIRS.fullmatch(number):
         return False
-    if "." in number and re.search(r"[ \u00a0/-]", number):  # Decimal numbers in a row.
+    if (
+        "." in number and "(" not in number and re.search(r"[ \u00a0/-]", number)
+    ):  # Decimal numbers in a row.
         return False
     if _stands_alone(text, match):
         return not (_THOUSANDS.fullmatch(number) and (size < 9 or "." in number))

@@ -57,6 +57,8 @@ class Recogniser:
 
 
 _DIGIT = re.compile(r"\d")
+_ALPHANUMERIC = re.compile(r"[A-Za-z0-9]+")
+_SEPARATORS = re.compile(r"[ ./_-]+")
 _DIGITS = re.compile(r"\d+")
 _LETTERS_BEFORE = re.compile(r"[A-Za-z]+$")
 _HEX = re.compile(r"[0-9A-Fa-f]+")
@@ -64,13 +66,16 @@ _AT = re.compile(r"@|%40")
 _DOMAIN = re.compile(r"(?:[^\W_][\w-]{0,62}\.){1,8}(?:xn--[\w-]{2,59}|[^\W\d_]{2,24})")
 _LOCAL_MARKS: Final = frozenset(".!#$%&'*+^_`{|}~-")
 _LONGEST_LOCAL: Final = 254
-_CARD_GROUPS = re.compile(r"(?<![\d.+])\d+(?:[ .\u00a0-]\d+)*(?![A-Za-z0-9])")
+_CARD_GROUPS = re.compile(r"(?<![\d.+])\d+(?:[ ./_\u00a0-]{1,2}\d+)*(?![A-Za-z0-9])")
 _CARD_ISSUERS = re.compile(
     r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}"
     r"|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11,16}|35\d{14}|6(?:011|4[4-9]\d|5\d\d)\d{12,15}"
     r"|62\d{14,17}|(?:5018|5020|5038|5[678]\d\d|6304|67\d\d)\d{8,15}"
 )
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]{1,4}){2,8}")
+_IBAN = re.compile(
+    r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:(?:[./_]|  )[A-Za-z0-9]{4}){2,7}(?:(?:[./_]|  )[A-Za-z0-9]{1,3})?"
+    r"|(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]{1,4}){2,8}"
+)
 _IBAN_COUNTRIES: Final = frozenset(
     {
         "AD", "AE", "AL", "AT", "AZ", "BA", "BE", "BG", "BH", "BI", "BR", "BY", "CH", "CR",
@@ -83,14 +88,18 @@ _IBAN_COUNTRIES: Final = frozenset(
     }
 )  # fmt: skip
 _SSN = re.compile(
-    r"(?<![\w.-])(?!000|666)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])"
-    r"|(?i:\b(?:ssn|social security)\D{0,20})(?P<announced>\d{3}[ -]?\d{2}[ -]?\d{4})(?!\d)"
+    r"(?<![A-Za-z0-9.-])(?!000|666)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])"
+    r"|(?i:\b(?:ssn|social security)\D{0,20})(?<![A-Za-z0-9])(?P<announced>\d{3}[ -]?\d{2}[ -]?\d{4})(?![A-Za-z\d])"
 )
 _NAMED_SSN = re.compile(r"(?i)ssn|social security")
-_IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
-_IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{2,39}(?:\.\d{1,3}){0,3}(?![\w:])")
+_IPV4 = re.compile(r"(?<![A-Za-z0-9.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
+_NAMED = (
+    r"(?:(?<=[g-zG-Z_]:)|(?<=[g-zG-Z_][A-Za-z_]:)|(?<=[g-zG-Z_][A-Za-z_]{2}:)|(?<=_)|(?<![\w:.]))"
+)
+"""Nothing before it, or a name and a colon: ``ip:2001:db8::1`` is one, ``a:b:c:d`` none."""
+_IPV6 = re.compile(_NAMED + r"[0-9A-Fa-f:]{2,39}(?:\.\d{1,3}){0,3}(?![\w:])")
 _MAC = re.compile(
-    r"(?<![\w:-])(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![\w:-])"
+    _NAMED + r"(?<!-)(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![\w:-])"
 )
 _BIRTHDAY = re.compile(
     r"(?i)\b(?:dob|d\.o\.b|born(?: on)?|birth[ _-]?da(?:y|te)|date[ _]of[ _]birth)\b[\"']?[^\w\n]{0,4}"
@@ -141,14 +150,15 @@ def _is_card(digits: str) -> bool:
     return _CARD_ISSUERS.fullmatch(digits) is not None and bool(luhn.is_valid(digits))
 
 
-def _ibans(text: str) -> Iterator[Span]:
+def find_ibans(text: str) -> Iterator[Span]:
+    """Yield (start, end) of account numbers whose country and check digits are right."""
     for match in _IBAN.finditer(text):
         if match[0][:2].upper() not in _IBAN_COUNTRIES:
             continue
         # Words may follow within the pattern; the longest valid beginning is the number.
-        ends = [m.end() for m in re.finditer(r"[A-Za-z0-9]+", match[0])]
+        ends = [m.end() for m in _ALPHANUMERIC.finditer(match[0])]
         for end in sorted({*ends, len(match[0])}, reverse=True):
-            if iban.is_valid(match[0][:end], check_country=False):
+            if iban.is_valid(_SEPARATORS.sub("", match[0][:end]), check_country=False):
                 yield match.start(), match.start() + end
                 break
 
@@ -210,7 +220,7 @@ RECOGNISERS: Final = (
     Recogniser("secret", find_issued_secrets, in_names=True),
     Recogniser("secret", find_assigned_secrets, in_names=True),
     Recogniser("email", _emails, in_names=True),
-    Recogniser("iban", _ibans, in_names=True, fewest_digits=4),
+    Recogniser("iban", find_ibans, in_names=True, fewest_digits=4),
     Recogniser("card", find_cards, in_names=True, fewest_digits=13),
     Recogniser("ssn", _ssns, in_names=True, fewest_digits=9),
     Recogniser("ip", _addresses, in_names=True, fewest_digits=1),

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
+from evolution_lab.redaction.readings import Reading, coded_runs, reading
 from evolution_lab.redaction.stand_ins import StandIns, is_stand_in
 
 Path = tuple[str | int, ...]
@@ -88,9 +89,7 @@ def replaced_in(value: Any, variants: Variants, path: Path, changed: list[Path])
         return replaced
     if isinstance(value, dict):
         return {
-            key if key.isidentifier() else _replaced_text(key, variants): replaced_in(
-                each, variants, (*path, key), changed
-            )
+            _replaced_key(key, variants): replaced_in(each, variants, (*path, key), changed)
             for key, each in value.items()
         }
     if isinstance(value, list):
@@ -102,16 +101,68 @@ def replaced_in(value: Any, variants: Variants, path: Path, changed: list[Path])
     return value
 
 
+def _replaced_key(key: str, variants: Variants) -> str:
+    """Replace within keys that are no names of fields, and keys that are a learnt text as a whole."""
+    if key in variants and not key.islower():
+        return variants[key][0]
+    if key.isidentifier() and not any(ch.isdecimal() for ch in key):
+        return key
+    return _replaced_text(key, variants)
+
+
 def _replaced_text(value: str, variants: Variants) -> str:
     if is_stand_in(value):
         return value
+    value = _as_written(value, variants)
+    read = reading(value)
+    if read is not None:
+        value = _where_read(value, read, variants)
+    return _in_codes(value, variants)
+
+
+def _as_written(value: str, variants: Variants) -> str:
+    folded = value.lower()
     for text, (stand_in, as_word) in variants.items():
-        if text.lower() in value.lower() and stand_in not in value:
-            pattern = re.escape(text)
-            if as_word:
-                pattern = rf"(?<![^\W_]){pattern}(?![^\W_])"
-            value = re.sub(pattern, partial(_always, stand_in), value, flags=re.IGNORECASE)
+        if text.lower() in folded and stand_in not in value:
+            value = re.sub(_pattern(text, as_word), partial(_always, stand_in), value)
+            folded = value.lower()
     return value
+
+
+def _where_read(value: str, read: Reading, variants: Variants) -> str:
+    """Replace what only the reading of a text shows, at the place that was read there."""
+    folded = read.text.lower()
+    places: list[tuple[int, int, str]] = []
+    for text, (stand_in, as_word) in variants.items():
+        if text.lower() not in folded:
+            continue
+        for match in re.finditer(_pattern(text, as_word), read.text):
+            start, end = read.starts[match.start()], read.ends[match.end() - 1]
+            written = value[start:end]
+            if written.lower() != text.lower() and all(
+                end <= s or start >= e for s, e, _ in places
+            ):
+                in_url = "%" in written
+                places.append((start, end, quote(stand_in, safe="") if in_url else stand_in))
+    for start, end, stand_in in sorted(places, reverse=True):
+        value = value[:start] + stand_in + value[end:]
+    return value
+
+
+def _in_codes(value: str, variants: Variants) -> str:
+    for run in reversed(list(coded_runs(value))):
+        replaced = _replaced_text(run.text, variants)
+        if replaced != run.text:
+            # What was compressed is not packed again: a coded text is as good a stand-in.
+            code = run.encoded(replaced) or base64.b64encode(replaced.encode()).decode()
+            value = value[: run.start] + code + value[run.end :]
+    return value
+
+
+def _pattern(text: str, as_word: bool) -> re.Pattern[str]:  # noqa: FBT001 - private
+    escaped = re.escape(text)
+    word = rf"(?<![^\W_]){escaped}(?![^\W_])"
+    return re.compile(word if as_word else escaped, re.IGNORECASE)
 
 
 def _always(stand_in: str, _found: re.Match[str]) -> str:

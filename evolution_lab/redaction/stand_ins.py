@@ -30,7 +30,7 @@ from evolution_lab.redaction.name_words import (
     TOWNS,
 )
 from evolution_lab.redaction.pseudonyms import LabKey
-from evolution_lab.redaction.recognisers import find_cards
+from evolution_lab.redaction.recognisers import find_cards, find_ibans
 
 _DATE = re.compile(r"(\d{1,4})([-/. ])(\d{1,2})\2(\d{1,4})")
 _DIGIT = re.compile(r"\d")
@@ -97,8 +97,8 @@ class StandIns:
         digest = self._digest(kind, canonical, 0)
         for attempt in range(_MOST_DRAWS):
             drawn = draw(value, self._digest(kind, canonical, attempt) if attempt else digest)
-            if kind == "iban" and any(find_cards(drawn)):
-                continue  # part of it would pass for a card's number
+            if _reads_as_number(kind, drawn):
+                continue  # part of it would pass for a card's or an account's number
             if drawn != value and self.issued.claim(kind, drawn, _owner(kind, value, digest)):
                 return drawn
         return _secret_name(value, digest)  # a range that is used up: a name that is never used up
@@ -156,6 +156,12 @@ def stands_in(kind: str, value: str) -> bool:
     if kind == "iban":
         return value[:2].upper() == "ZZ"
     return kind == "card" and digits.startswith("9")
+
+
+def _reads_as_number(kind: str, drawn: str) -> bool:
+    if kind in {"card", "phone", "ip", "mac"}:
+        return False
+    return any(find_cards(drawn)) or (kind != "iban" and any(find_ibans(drawn)))
 
 
 def _owner(kind: str, value: str, digest: bytes) -> bytes:
