@@ -2,6 +2,8 @@
 
 ``SpecExperiment`` says what is tried, on whom, in which stages and within which guardrails.
 ``SpecExperimentRunner`` says which arm a unit gets, by hashes that GrowthBook, Unleash and flagd share.
+``InForce`` is what serving processes know of a rollout; ``create_spec_variant_resolver`` plugs it into
+the runtime of ``contracts``, ``current_variant`` answers a service with a framework of its own.
 """
 
 from evolution_lab.experiments.assignment import (
@@ -27,30 +29,56 @@ from evolution_lab.experiments.definition import (
     experiment_from,
     load_experiment,
 )
+from evolution_lab.experiments.in_force import (
+    STATE_IN_FORCE,
+    ExperimentInForce,
+    InForce,
+    StateInForce,
+    file_source,
+    read_state,
+    write_state,
+)
+from evolution_lab.experiments.resolver import (
+    Serving,
+    create_spec_variant_resolver,
+    current_variant,
+    serve,
+)
 from evolution_lab.experiments.units import ANONYMOUS_ID, Unit, attributes_of, resolve_unit
 
 __all__ = [
     "ANONYMOUS_ID",
     "DEFAULT_GUARDRAILS",
     "DEFAULT_STAGES",
+    "STATE_IN_FORCE",
     "TRANSITIONS",
     "Arm",
     "Assignment",
     "AssignmentReason",
     "Binding",
+    "ExperimentInForce",
     "ExperimentStatus",
     "Guardrail",
     "GuardrailMetric",
     "HashAlgorithm",
+    "InForce",
     "Namespace",
+    "Serving",
     "SpecExperiment",
     "SpecExperimentRunner",
     "Stage",
+    "StateInForce",
     "Unit",
     "UnitKind",
     "attributes_of",
     "check_transition",
+    "create_spec_variant_resolver",
+    "current_variant",
     "experiment_from",
+    "file_source",
     "load_experiment",
+    "read_state",
     "resolve_unit",
+    "serve",
+    "write_state",
 ]

@@ -1,0 +1,186 @@
+"""Which arm a call gets: for the runtime of ``contracts``, and for services with their own framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from evolution_lab.contracts import (
+    Handler,
+    HandlerContext,
+    OperationSpec,
+    SpecVariant,
+    SpecVariantResolver,
+)
+from evolution_lab.experiments.assignment import Assignment, SpecExperimentRunner
+from evolution_lab.experiments.definition import Binding, UnitKind
+from evolution_lab.experiments.in_force import InForce
+from evolution_lab.experiments.units import Unit, attributes_of, resolve_unit
+
+UnitOf = Callable[[HandlerContext, UnitKind], Unit | None]
+AttributesOf = Callable[[HandlerContext], Mapping[str, Any]]
+SpecOf = Callable[[str, str], OperationSpec | None]
+_MOST_KNOWN: Final = 1_000
+
+
+@dataclass(eq=False)
+class Serving:
+    """One request while it is served: who asks, and what it was given.
+
+    Attributes:
+        in_force: What is rolled out.
+        context: The call's surroundings.
+        assignments: By operation, what was asked for; the middleware counts outcomes by it.
+    """
+
+    in_force: InForce
+    context: HandlerContext
+    unit_of: UnitOf = resolve_unit
+    attributes_of: AttributesOf = attributes_of
+    assignments: dict[str, Assignment | None] = field(default_factory=dict)
+
+    def assign(self, operation: str) -> Assignment | None:
+        """Return what the request gets, the same however often it is asked."""
+        if operation not in self.assignments:
+            found = assign(
+                self.in_force,
+                operation,
+                self.context,
+                unit_of=self.unit_of,
+                attributes=self.attributes_of,
+            )
+            self.assignments[operation] = found and found[1]
+        return self.assignments[operation]
+
+
+_SERVING: Final[ContextVar[Serving | None]] = ContextVar("evolution_lab_serving", default=None)
+
+
+@contextmanager
+def serve(serving: Serving) -> Iterator[Serving]:
+    """Let ``current_variant`` answer for one request, in this thread or task."""
+    token = _SERVING.set(serving)
+    try:
+        yield serving
+    finally:
+        _SERVING.reset(token)
+
+
+def current_variant(operation: str) -> Assignment | None:
+    """Return what the request being served gets of an operation.
+
+    Args:
+        operation: Its key.
+
+    Returns:
+        The assignment, whose ``arm`` is ``control`` or ``variant``; None outside a request and
+        where no experiment on the operation is in force: then the control is served.
+
+    Examples:
+        >>> current_variant("billing.createInvoice") is None
+        True
+    """
+    serving = _SERVING.get()
+    return None if serving is None else serving.assign(operation)
+
+
+def assign(
+    in_force: InForce,
+    operation: str,
+    context: HandlerContext,
+    *,
+    unit_of: UnitOf = resolve_unit,
+    attributes: AttributesOf = attributes_of,
+) -> tuple[SpecExperimentRunner, Assignment] | None:
+    """Return the experiment on an operation that a call takes part in, and its arm.
+
+    Of several experiments, the first that the call is not kept out of (by namespace, targeting …).
+    """
+    runners = in_force.runners(operation)
+    if not runners:
+        return None
+    known = attributes(context)
+    found: tuple[SpecExperimentRunner, Assignment] | None = None
+    for runner in runners:
+        unit = unit_of(context, runner.experiment.unit)
+        assignment = runner.assign(None if unit is None else unit.id, known)
+        if assignment.counted or assignment.reason == "forced":
+            return runner, assignment
+        found = found or (runner, assignment)
+    return found
+
+
+def create_spec_variant_resolver(
+    in_force: InForce,
+    *,
+    handlers: Mapping[str, Handler] | None = None,
+    specs: SpecOf | None = None,
+    unit_of: UnitOf = resolve_unit,
+    attributes: AttributesOf = attributes_of,
+) -> SpecVariantResolver:
+    """Return what goes into ``HandlerContext.spec_variant_resolver``.
+
+    Both arms of a counted call are labelled (``Assignment.label`` becomes the sample's
+    ``variant_id``). The runtime falls back to the registered handler only before the variant's
+    handler has started, and the sample then keeps its arm and says why (``contracts.FALLBACK``).
+
+    Args:
+        in_force: What is rolled out.
+        handlers: Handlers by the names that bindings have for them.
+        specs: Finds a variant's spec by key and version where the binding carries none; without
+            one, the registered spec is taken under the variant's version.
+        unit_of: Says who is assigned.
+        attributes: Says what targeting may look at.
+
+    Examples:
+        >>> resolver = create_spec_variant_resolver(InForce(lambda: None, background=False))
+        >>> spec = OperationSpec(key="checkout", version="1", kind="command", goal="Pay.")
+        >>> resolver(spec, HandlerContext(user_id="u-7")) is None
+        True
+    """
+    named = handlers or {}
+    known: dict[tuple[str, int, str], SpecVariant] = {}
+
+    def variant_of(runner: SpecExperimentRunner, spec: OperationSpec) -> SpecVariant:
+        # One object each: the runtime compiles the schemas of a spec object once. A definition
+        # never changes under its version.
+        experiment = runner.experiment
+        key = (experiment.key, experiment.version, spec.version)
+        if key not in known:
+            if len(known) >= _MOST_KNOWN:
+                known.clear()
+            known[key] = _variant(experiment.variant, spec, named, specs)
+        return known[key]
+
+    def resolve(spec: OperationSpec, context: HandlerContext, /) -> SpecVariant | None:
+        found = assign(in_force, spec.key, context, unit_of=unit_of, attributes=attributes)
+        if found is None:
+            return None
+        runner, assignment = found
+        if runner.experiment.control.version != spec.version:
+            return None  # Another version is asked for: the experiment is not about it.
+        label = assignment.label
+        if assignment.arm == "control":
+            return SpecVariant(spec=spec, variant_id=label) if assignment.counted else None
+        variant = variant_of(runner, spec)
+        return replace(variant, variant_id=label if assignment.counted else f"{label}:forced")
+
+    return resolve
+
+
+def _variant(
+    binding: Binding, spec: OperationSpec, named: Mapping[str, Handler], specs: SpecOf | None
+) -> SpecVariant:
+    variant = binding.spec or (specs and specs(spec.key, binding.version))
+    variant = variant or replace(spec, version=binding.version)
+    if binding.handler is None:
+        return SpecVariant(spec=variant)
+    handler = named.get(binding.handler)
+    if handler is None:
+        # No version that anybody registered: the runtime falls back, says why, and the call still
+        # counts to its arm, which it would not if this raised.
+        variant = replace(variant, version=f"{variant.version} without {binding.handler}")
+    return SpecVariant(spec=variant, handler=handler)
