@@ -8,7 +8,7 @@ from typing import Final
 
 from evolution_lab.bench.golden_kill import kill
 from evolution_lab.bench.golden_pact import agreement
-from evolution_lab.bench.golden_pii import bench_pii, judged_corpus
+from evolution_lab.bench.golden_pii import bench_pii, judged_corpus, judged_peers
 from evolution_lab.bench.golden_recording import bench_recording
 from evolution_lab.bench.golden_selection import selection
 from evolution_lab.bench.golden_services import code, flake, pairs
@@ -37,6 +37,8 @@ ON_CORPORA: Final[Mapping[str, Section]] = {
     "pii-corpus": judged_corpus,
 }
 """Sections that judge the corpora under ``--dataset``; each takes the folder, and ``quick`` by name."""
+WHEN_ASKED: Final[Mapping[str, Section]] = {"pii-peers": judged_peers}
+"""The same, run only when named: they install other tools into environments of their own."""
 
 
 def bench_golden(
@@ -58,7 +60,7 @@ def bench_golden(
         UnknownNameError: There is no such section.
         PathNotFoundError: A corpus lacks a file.
     """
-    known = (*SECTIONS, *ON_CORPORA)
+    known = (*SECTIONS, *ON_CORPORA, *WHEN_ASKED)
     if section is not None and section not in known:
         raise UnknownNameError("section", section, known)
     runs: list[Callable[[], BenchReport]] = [
@@ -69,8 +71,8 @@ def bench_golden(
     if dataset is not None:
         runs += [
             lambda judge=judge: judge(dataset, quick=quick)  # type: ignore[misc]
-            for name, judge in ON_CORPORA.items()
-            if section in {None, name}
+            for name, judge in {**ON_CORPORA, **WHEN_ASKED}.items()
+            if section == name or (section is None and name in ON_CORPORA)
         ]
     report = BenchReport()
     for number, run in enumerate(runs):

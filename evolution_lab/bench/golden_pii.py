@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 import polars as pl
 
+from evolution_lab.bench.golden_pii_peers import first_of_each_layout, pii_peers
 from evolution_lab.bench.personal_payloads import TYPED, LabelledPayload, labelled_payloads
 from evolution_lab.bench.targets import BenchReport, Target, share_interval
 from evolution_lab.errors import PathNotFoundError
@@ -67,6 +68,21 @@ def judged_corpus(dataset: Path, *, quick: bool = False) -> BenchReport:
     """
     del quick
     return _judged("corpus", list(_corpus(dataset / "pii")))
+
+
+def judged_peers(dataset: Path, *, quick: bool = False) -> BenchReport:
+    """Measure presidio, datafog and scrubadub beside this package on labelled payloads of others.
+
+    Args:
+        dataset: Folder of recordings; ``pii`` is the corpus.
+        quick: 20 payloads instead of all.
+
+    Raises:
+        PathNotFoundError: The folder lacks the corpus.
+    """
+    payloads = list(_corpus(dataset / "pii"))
+    chosen = list(first_of_each_layout(payloads, 20 if quick else len(payloads)))
+    return _judged("corpus", chosen) + pii_peers(chosen)
 
 
 def _corpus(folder: Path) -> Iterator[LabelledPayload]:
