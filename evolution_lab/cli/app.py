@@ -17,6 +17,7 @@ from evolution_lab.cli import (
     looking,
     measuring,
     recording,
+    reviewing,
     testing,
 )
 from evolution_lab.cli.to_come import add_commands_to_come
@@ -56,6 +57,7 @@ recording.add_commands(app)
 looking.add_commands(app)
 learning.add_commands(app)
 deciding.add_commands(app)
+reviewing.add_commands(app)
 testing.add_commands(app)
 measuring.add_commands(app)
 add_commands_to_come(app)

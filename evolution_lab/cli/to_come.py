@@ -16,7 +16,6 @@ COMMANDS: Final = {
     "run": "Walk the whole line once.",
     "watch": "Follow a growing lake.",
     "mute": "Silence an operation for a while.",
-    "review": "Open the review panel.",
 }
 GROUPS: Final = {
     "lake": ("Look after the lake.", ("batches", "forget", "compact", "retain", "erase", "verify")),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evolution_lab import __version__
 from evolution_lab.approval import (
@@ -23,15 +24,20 @@ from evolution_lab.export import (
     write_report,
 )
 from evolution_lab.export.envelopes import envelope_name
+from evolution_lab.export.series import SignalSeries, signal_series
 from evolution_lab.golden.importing import ImportReport, import_traffic
 from evolution_lab.golden.store_lake import LakeTrafficStore
 from evolution_lab.intents.labels import (
     NOT_REAL,
 )
 from evolution_lab.lab.finding import LabFindings
-from evolution_lab.records import DetectionResult, SpecSuggestion, SuggestionStatus
+from evolution_lab.records import DetectionResult, IntentSignal, SpecSuggestion, SuggestionStatus
+from evolution_lab.review.board import ReviewBoard
 from evolution_lab.suggestions import SpecGenerator, TrafficReading, read_traffic
 from evolution_lab.telemetry.state import STATE_FILE
+
+if TYPE_CHECKING:
+    from evolution_lab.review.widget import ReviewPanel
 
 
 class LabDecisions(LabFindings):
@@ -185,6 +191,42 @@ class LabDecisions(LabFindings):
                 with contextlib.suppress(UnknownNameError):  # A workflow is no signal.
                     self.label(signal_id, truth=False, why=notes, labelled_by=reviewer)
         return rejected
+
+    def review_board(
+        self, *, reviewer: str = "", every: str | timedelta | None = None
+    ) -> ReviewBoard:
+        """Return what the review panel shows of this lab, and who decides.
+
+        Args:
+            reviewer: In whose name decisions are taken; blank only shows.
+            every: Window length of the charts.
+        """
+
+        def evidence(
+            suggestion: SpecSuggestion,
+        ) -> list[tuple[IntentSignal, SignalSeries | None]]:
+            if not self.lake.live_files("samples"):
+                return []
+            wanted = set(suggestion.signal_ids)
+            signals = [each for each in self.detect(every=every).signals if each.id in wanted]
+            windows = self.windows(every=every) if signals else None
+            return [
+                (each, None if windows is None else signal_series(each, windows))
+                for each in signals
+            ]
+
+        return ReviewBoard(self._orchestrator(), reviewer=reviewer, evidence=evidence)
+
+    def review(self, *, reviewer: str = "", every: str | timedelta | None = None) -> ReviewPanel:
+        """Return the review panel as a widget, for a notebook.
+
+        Args:
+            reviewer: In whose name decisions are taken; blank only shows.
+            every: Window length of the charts.
+        """
+        from evolution_lab.review.widget import ReviewPanel
+
+        return ReviewPanel(self.review_board(reviewer=reviewer, every=every))
 
     def report(
         self,

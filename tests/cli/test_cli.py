@@ -34,6 +34,7 @@ READY = {
     "windows",
     "detect",
     "suggest",
+    "review",
     "suggestions list",
     "suggestions show",
     "suggestions approve",
