@@ -18,7 +18,7 @@ def add_commands(app: typer.Typer) -> None:
 
 def review(
     data: Data = DEFAULT_DATA,
-    reviewer: Reviewer = None,
+    reviewer: Reviewer = "",
     every: Every = None,
     spec: Spec = None,
     port: Annotated[int, typer.Option("--port", metavar="N", help="0 takes any free one.")] = 0,
@@ -61,7 +61,7 @@ def review(
             "this lab's is a file. Without --listen the page is for this machine."
         )
     lab = Lab(data, config=config, specs=spec)
-    board = lab.review_board(reviewer=reviewer or "", every=every)
+    board = lab.review_board(reviewer=reviewer, every=every)
     host = "127.0.0.1" if listen is None else listen_address(listen)[0]
     server = ReviewServer(board, host=host, port=port)
     print_text(server.url)

@@ -158,7 +158,7 @@ def _row(suggestion: SpecSuggestion) -> dict[str, Any]:
         "confidence": suggestion.confidence,
         "risk": suggestion.risk,
         "change": suggestion.proposal.change_type,
-        "intent": suggestion.proposal.kind,
+        "intent": suggestion.intent,
         "target": name_of_target(suggestion),
         "summary": suggestion.proposal.summary,
         "createdAt": suggestion.created_at.isoformat(),

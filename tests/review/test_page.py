@@ -13,11 +13,11 @@ import pytest
 
 from evolution_lab.approval import InMemorySpecSuggestionRepository, SpecSuggestionOrchestrator
 from evolution_lab.records import (
-    Evidence,
+    EvidenceItem,
     OperationRef,
+    Proposal,
     SpecSuggestion,
-    SuggestionProposal,
-    SuggestionTarget,
+    Target,
 )
 from evolution_lab.review.board import ReviewBoard
 from evolution_lab.review.server import ReviewServer
@@ -27,25 +27,24 @@ HOSTILE = "<img src=x onerror=document.title='hit'><script>document.title='hit'<
 
 
 def suggestion(number: int, **changes: Any) -> SpecSuggestion:
-    return replace(
-        SpecSuggestion(
-            id=f"{number:016x}",
-            target=SuggestionTarget(operation=OperationRef(f"op{number}")),
-            proposal=SuggestionProposal(
-                summary=f"Limit items of op{number}",
-                rationale="Calls with many items are slow.",
-                change_type="policy-update",
-                kind="latency-regression",
-                diff="--- spec\n+++ spec\n@@ -1 +1 @@\n-items: {}\n+items: {maxItems: 50}\n",
-                metadata={"recommendedActions": ["limit items to 50"]},
-            ),
-            created_at=datetime(2026, 3, 1, tzinfo=UTC),
-            created_by="test",
-            evidence=(Evidence(type="detection", description="p99 rose"),),
-            priority="high" if number % 3 == 0 else "medium",
+    made = SpecSuggestion(
+        id=f"{number:016x}",
+        intent="latency-regression",
+        target=Target(operation=OperationRef(f"op{number}"), path="/policy/limits"),
+        proposal=Proposal(
+            summary=f"Limit items of op{number}",
+            rationale="Calls with many items are slow.",
+            change_type="policy-update",
+            diff="--- spec\n+++ spec\n@@ -1 +1 @@\n-items: {}\n+items: {maxItems: 50}\n",
+            metadata={"recommendedActions": ["limit items to 50"]},
         ),
-        **changes,
+        confidence=0.9,
+        risk=0.2,
+        created_at=datetime(2026, 3, 1, tzinfo=UTC),
+        evidence=(EvidenceItem(description="p99 rose"),),
+        priority="high" if number % 3 == 0 else "medium",
     )
+    return replace(made, **changes)
 
 
 def board_of(*suggestions: SpecSuggestion, reviewer: str = "kim") -> ReviewBoard:
@@ -112,7 +111,7 @@ def test_a_stale_revision_is_refused_and_the_other_reviewer_is_told(page: Any) -
 def test_hostile_texts_are_shown_as_texts(page: Any) -> None:
     bad = suggestion(1)
     proposal = replace(bad.proposal, summary=HOSTILE, rationale=HOSTILE, diff=f"+{HOSTILE}")
-    target = SuggestionTarget(operation=OperationRef(HOSTILE))
+    target = Target(operation=OperationRef(HOSTILE), path="/x")
     board = board_of(replace(bad, proposal=proposal, target=target, tags=(HOSTILE,)))
     with ReviewServer(board) as server:
         page.goto(server.url)
@@ -241,4 +240,4 @@ def test_the_widget_answers_under_the_number_it_was_asked() -> None:
     answer = panel.handle({"kind": "list", "number": 7})
     assert answer["number"] == 7
     assert len(answer["suggestions"]) == 1
-    assert "summary" not in json.dumps(panel.get_state(), default=str)
+    assert "Limit items of op1" not in json.dumps(panel.get_state(), default=str)
