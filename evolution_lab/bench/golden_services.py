@@ -127,7 +127,17 @@ def flake(*, quick: bool = False) -> BenchReport:
     Args:
         quick: 2 reruns of fewer cases instead of 20 reruns of a thousand.
     """
-    reruns, sessions = (2, 120) if quick else (20, 800)
+    return measured_flake(2, 120, least=200) if quick else measured_flake(20, 800)
+
+
+def measured_flake(reruns: int, sessions: int, *, least: int = 1000) -> BenchReport:
+    """Measure flake with a number of reruns, of cases from a number of sessions.
+
+    Args:
+        reruns: How often each case is run again.
+        sessions: Sessions that are recorded of each service kept for judging.
+        least: Cases that there should be.
+    """
     rows: list[dict[str, Any]] = []
     for subject in _subjects((*KEPT_FOR_JUDGING, *DEVELOPED_ON)):
         judging = subject.name in KEPT_FOR_JUDGING
@@ -183,7 +193,7 @@ def flake(*, quick: bool = False) -> BenchReport:
             Target(
                 id="golden.flake.cases",
                 value=cases_judged,
-                target=200 if quick else 1000,
+                target=least,
                 bound="at least",
                 what="Cases behind it.",
             ),
@@ -256,7 +266,17 @@ def code(*, quick: bool = False) -> BenchReport:
     Args:
         quick: 25 changes of each service instead of 150.
     """
-    most, sessions = (25, 60) if quick else (150, 200)
+    return measured_code(25, 60, sites=2) if quick else measured_code(150, 200)
+
+
+def measured_code(most: int, sessions: int, *, sites: int = 4) -> BenchReport:
+    """Measure what share of changes of code is noticed.
+
+    Args:
+        most: Changes of each service.
+        sessions: Sessions that are recorded of it.
+        sites: Places of each answer at which wrong answers are tried.
+    """
     rows: list[dict[str, Any]] = []
     powers: list[SuitePower] = []
     for name in (*DEVELOPED_ON, *KEPT_FOR_JUDGING):
@@ -265,7 +285,7 @@ def code(*, quick: bool = False) -> BenchReport:
         def start(seed: int, name: str = name) -> AbstractContextManager[str]:
             return served(new_service(service_module(name), RealWorld(seed)))
 
-        _, suites = made_suites(name, start, sessions=sessions, sites=2 if quick else 4)
+        _, suites = made_suites(name, start, sessions=sessions, sites=sites)
         powers += [
             s.power for s in suites.values() if s.power is not None and name in KEPT_FOR_JUDGING
         ]

@@ -32,12 +32,12 @@ from evolution_lab.intents.labels import (
 )
 from evolution_lab.lab.finding import LabFindings
 from evolution_lab.records import DetectionResult, IntentSignal, SpecSuggestion, SuggestionStatus
-from evolution_lab.review.board import ReviewBoard
+from evolution_lab.review import ReviewBoard, review_panel
 from evolution_lab.suggestions import SpecGenerator, TrafficReading, read_traffic
 from evolution_lab.telemetry.state import STATE_FILE
 
 if TYPE_CHECKING:
-    from evolution_lab.review.widget import ReviewPanel
+    from anywidget import AnyWidget
 
 
 class LabDecisions(LabFindings):
@@ -217,16 +217,14 @@ class LabDecisions(LabFindings):
 
         return ReviewBoard(self._orchestrator(), reviewer=reviewer, evidence=evidence)
 
-    def review(self, *, reviewer: str = "", every: str | timedelta | None = None) -> ReviewPanel:
+    def review(self, *, reviewer: str = "", every: str | timedelta | None = None) -> AnyWidget:
         """Return the review panel as a widget, for a notebook.
 
         Args:
             reviewer: In whose name decisions are taken; blank only shows.
             every: Window length of the charts.
         """
-        from evolution_lab.review.widget import ReviewPanel
-
-        return ReviewPanel(self.review_board(reviewer=reviewer, every=every))
+        return review_panel(self.review_board(reviewer=reviewer, every=every))
 
     def report(
         self,

@@ -21,7 +21,7 @@ from evolution_lab.records import (
 )
 from evolution_lab.review.board import ReviewBoard
 from evolution_lab.review.server import ReviewServer
-from evolution_lab.review.widget import ReviewPanel
+from evolution_lab.review.widget import review_panel
 
 HOSTILE = "<img src=x onerror=document.title='hit'><script>document.title='hit'</script>"
 
@@ -236,7 +236,7 @@ def test_without_a_reviewer_nothing_is_decided() -> None:
 
 
 def test_the_widget_answers_under_the_number_it_was_asked() -> None:
-    panel = ReviewPanel(board_of(suggestion(1)))
+    panel = review_panel(board_of(suggestion(1)))
     answer = panel.handle({"kind": "list", "number": 7})
     assert answer["number"] == 7
     assert len(answer["suggestions"]) == 1
