@@ -75,6 +75,7 @@ tests/js/node_modules/.complete: tests/js/package-lock.json
 .PHONY: picture
 picture: $(STAMPS)/test ## take the README's picture of the report anew; needs Chromium
 	@$(BIN)/python tests/export/picture.py reports/example.png
+	@$(BIN)/python tests/review/picture.py reports/review.png
 
 .PHONY: lock
 lock: $(STAMPS)/venv ## pin versions anew; UPGRADE=--upgrade takes the newest
