@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final, Literal
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote_plus
 
 import orjson
 
@@ -53,6 +53,9 @@ FreeText = Literal["mask", "keep", "drop"]
 _DEEPEST: Final = 200
 _MOST_LINKS: Final = 10_000
 _LEAST_CARD: Final = 10**12
+_FORM = re.compile(
+    r"[\w.%+\[\]-]{1,80}=[^&=\s]{0,2000}(?:&[\w.%+\[\]-]{1,80}=[^&=\s]{0,2000}){1,200}"
+)
 _DULL = re.compile(r"[^\W\d]{0,3}|[A-Za-z]{1,15}(?:[ ,.!?'-]{1,2}[A-Za-z]{1,15}){0,8}[.!?]?")
 _SUSPICIOUS = re.compile(
     r"(?i)pass|pwd|secret|token|key|cookie|sess|auth|bearer|basic|pin|otp|cv[vc]"
@@ -298,10 +301,22 @@ class PayloadSanitiser:
             before = len(value) - len(value.lstrip())
             after = value[len(value.rstrip()) :]
             return "json", value[:before] + _dumped(cleaned, spaced=spaced) + after
+        if "&" in value and _FORM.fullmatch(value):
+            form = self._form_cleaned(value)
+            return None if form == value else ("json", form)
         if len(value) < SHORTEST_CODED or " " in value:
             return None
         cleaned_codes = self._codes_cleaned(value)
         return None if cleaned_codes == value else ("coded", cleaned_codes)
+
+    def _form_cleaned(self, value: str) -> str:
+        """Return an encoded form with stand-ins; its names tell as those of an object do."""
+        fields = []
+        for piece in value.split("&"):
+            name, _, written = piece.partition("=")
+            decided = self.kind_and_text(unquote_plus(name), "", unquote_plus(written))
+            fields.append(f"{name}={written if decided is None else quote_plus(decided[1])}")
+        return "&".join(fields)
 
 
 class _Walk:

@@ -182,3 +182,15 @@ def test_nothing_typed_remains_of_the_labelled_corpus() -> None:
         pytest.skip("../shared/data/traffic/pii is absent: not judged")
     missed = [target for target in judged_corpus(CORPORA).targets if not target.passed]
     assert missed == []
+
+
+def test_an_encoded_form_is_read_by_the_names_of_its_fields() -> None:
+    form = (
+        "full_name=Ada+Lovelace&email=ada%40analytical.io&quantity=3&sku=SKU-52&password=hunter2x"
+    )
+    found = cleaned(form)
+    for hidden in ("Ada", "Lovelace", "analytical", "hunter2x"):
+        assert hidden not in found
+    assert found.startswith("full_name=")
+    assert "&quantity=3&sku=SKU-52&password=secret_" in found
+    assert cleaned("page=2&sort=price") == "page=2&sort=price"
