@@ -62,8 +62,15 @@ def folder(tmp_path: Path, require_or_skip: Any) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("framework", ["vitest", "jest"])
-@pytest.mark.parametrize("standalone", [True, False])
+@pytest.mark.parametrize(
+    ("framework", "standalone"),
+    [
+        ("vitest", True),
+        ("jest", False),
+        pytest.param("vitest", False, marks=pytest.mark.slow),
+        pytest.param("jest", True, marks=pytest.mark.slow),
+    ],
+)
 def test_every_ending_is_told_apart(framework: str, standalone: bool, folder: Path) -> None:
     (folder / "runner.ts").write_text(RUNNER)
     suite = GoldenTestGenerator().generate(snapshots())
