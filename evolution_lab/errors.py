@@ -18,6 +18,7 @@
     │   ├── FormatVersionError      written by a newer version of the package
     │   ├── CorruptFileError        a stored file cannot be read
     │   ├── EmptyLakeError          nothing has been landed yet
+    │   ├── ReadOnlyLabError        a lab that a colleague handed on is to be changed
     │   └── LockedError             another process holds a lock for longer than the wait
     ├── UnknownNameError            an operation, suggestion, detector … of that name is not known
     │   └── AmbiguousNameError      the beginning of a name fits several
@@ -169,6 +170,16 @@ class CorruptFileError(LakeError):
 
 class EmptyLakeError(LakeError):
     """The lake holds nothing that could answer the question."""
+
+
+class ReadOnlyLabError(LakeError):
+    """A lab that was handed on as a file is only looked at; decisions belong where it came from."""
+
+    def __init__(self, file: object, step: str) -> None:
+        super().__init__(
+            f"cannot {step}: {file} is an exported lab, which is read only; do that in the lab "
+            "it came from."
+        )
 
 
 class LockedError(LakeError):

@@ -18,6 +18,7 @@ from evolution_lab.cli import (
     measuring,
     recording,
     reviewing,
+    sharing,
     testing,
 )
 from evolution_lab.cli.to_come import add_commands_to_come
@@ -58,6 +59,7 @@ looking.add_commands(app)
 learning.add_commands(app)
 deciding.add_commands(app)
 reviewing.add_commands(app)
+sharing.add_commands(app)
 testing.add_commands(app)
 measuring.add_commands(app)
 add_commands_to_come(app)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import polars as pl
 
-from evolution_lab.records import IntentSignal
+from evolution_lab.records import IntentSignal, SpecSuggestion
 
 CONTEXT_BEFORE: Final = 96
 """Windows drawn before an episode: as many as a baseline looks back."""
@@ -171,6 +171,20 @@ def signal_series(signal: IntentSignal, windows: pl.DataFrame) -> SignalSeries |
         op_ids=tuple(sorted(own["op_id"].unique().to_list())),
         complete=until >= signal.window_end,
     )
+
+
+def signals_behind(
+    suggestion: SpecSuggestion, signals: Iterable[IntentSignal], windows: pl.DataFrame
+) -> list[tuple[IntentSignal, SignalSeries | None]]:
+    """Return the signals that a suggestion rests on, each with its chart's numbers.
+
+    Args:
+        suggestion: What was proposed.
+        signals: All that was found.
+        windows: The ``schemas.WINDOWS`` frame they were found in.
+    """
+    wanted = set(suggestion.signal_ids)
+    return [(each, signal_series(each, windows)) for each in signals if each.id in wanted]
 
 
 def _starts(own: pl.DataFrame, window: timedelta) -> list[datetime]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from evolution_lab.lab.querying import LabQueries
+from evolution_lab.lab.exporting import LabExports
+from evolution_lab.lab.opened import OpenedLab
 
-__all__ = ["Lab"]
+__all__ = ["Lab", "OpenedLab"]
 
 
-class Lab(LabQueries):
+class Lab(LabExports):
     """A lab directory, and all that can be asked of it.
 
     Args:

@@ -24,7 +24,7 @@ from evolution_lab.export import (
     write_report,
 )
 from evolution_lab.export.envelopes import envelope_name
-from evolution_lab.export.series import SignalSeries, signal_series
+from evolution_lab.export.series import SignalSeries, signals_behind
 from evolution_lab.golden.importing import ImportReport, import_traffic
 from evolution_lab.golden.store_lake import LakeTrafficStore
 from evolution_lab.intents.labels import (
@@ -207,13 +207,8 @@ class LabDecisions(LabFindings):
         ) -> list[tuple[IntentSignal, SignalSeries | None]]:
             if not self.lake.live_files("samples"):
                 return []
-            wanted = set(suggestion.signal_ids)
-            signals = [each for each in self.detect(every=every).signals if each.id in wanted]
-            windows = self.windows(every=every) if signals else None
-            return [
-                (each, None if windows is None else signal_series(each, windows))
-                for each in signals
-            ]
+            signals = self.detect(every=every).signals
+            return signals_behind(suggestion, signals, self.windows(every=every))
 
         return ReviewBoard(self._orchestrator(), reviewer=reviewer, evidence=evidence)
 

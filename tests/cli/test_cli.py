@@ -29,6 +29,8 @@ READY = {
     "signals list",
     "record",
     "demo",
+    "lab export",
+    "lab open",
     "land",
     "operations",
     "windows",
