@@ -11,6 +11,7 @@
     │   ├── InvalidSuggestionError  a suggestion breaks a rule it must keep to be proposed
     │   ├── InvalidDocumentError    an OpenAPI document, or a schema, cannot be read as one
     │   ├── InvalidOverlayError     an OpenAPI overlay does not fit its document
+    │   ├── RefusedDraftError       what a language model drafted may not be proposed
     │   ├── InapplicableEditError   an edit names a place that the spec does not have
     │   ├── InvalidPayloadError     an operation's input or output does not fit its schema
     │   └── InvalidExperimentError  the definition of an experiment breaks a rule
@@ -118,6 +119,10 @@ class InvalidDocumentError(InputError):
 
 class InvalidOverlayError(InputError):
     """An OpenAPI overlay does not fit the document it is of, or makes no valid document of it."""
+
+
+class RefusedDraftError(InputError):
+    """What a language model drafted may not be proposed; the message says why."""
 
 
 class InapplicableEditError(InputError):

@@ -23,6 +23,7 @@ from evolution_lab.errors import (
 )
 from evolution_lab.records import Decision, SpecSuggestion, SuggestionStatus
 from evolution_lab.suggestions import subject_of, validate_suggestion
+from evolution_lab.suggestions.ai_draft import AI_CREATOR, is_ai_made
 
 Outcome = Literal["added", "revised", "reopened", "unchanged", "decided", "held"]
 AUTOMATIC_REVIEWER: Final = "auto-evolution"
@@ -228,6 +229,10 @@ class SpecSuggestionOrchestrator:
         reviewer, notes = _clean(reviewer), _clean(notes or "") or None
         if not reviewer:
             raise MissingReviewerError("reviewer is blank, must name the person who decides.")
+        if reviewer.startswith(AI_CREATOR):
+            raise MissingReviewerError(
+                f"reviewer == {reviewer!r}, must be a person: no model decides."
+            )
         if status == "rejected" and notes is None:
             raise MissingNoteError("notes are blank, must say why the suggestion is rejected.")
         with self.repository.transaction() as table:
@@ -325,6 +330,8 @@ class SpecSuggestionOrchestrator:
 
     def _needs_nobody(self, suggestion: SpecSuggestion) -> bool:
         limit = self.config.auto_approve_threshold
+        if is_ai_made(suggestion):
+            return False
         if self.config.require_approval or limit is None or suggestion.risk is None:
             return False
         return suggestion.risk <= limit and suggestion.proposal.change_type != "schema-update"
