@@ -26,8 +26,9 @@ from evolution_lab.errors import (
 )
 from evolution_lab.records import EvidenceItem, OperationRef, Proposal, SpecSuggestion, Target
 from evolution_lab.redaction import LabKey
-from evolution_lab.suggestions.ai_draft import DraftedAction, check_draft, is_ai_made
+from evolution_lab.suggestions.ai_draft import is_ai_made
 from evolution_lab.suggestions.ai_generator import AIDraft, AISpecGenerator
+from evolution_lab.suggestions.ai_overlays import DraftedAction, check_draft
 from evolution_lab.suggestions.identity import suggestion_id
 from evolution_lab.suggestions.overlays import apply_overlay
 
