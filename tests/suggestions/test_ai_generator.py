@@ -16,7 +16,7 @@ from pydantic_ai.models.test import TestModel
 
 from evolution_lab.approval import InMemorySpecSuggestionRepository, SpecSuggestionOrchestrator
 from evolution_lab.config import EvolutionConfig
-from evolution_lab.contracts import OpenApiDocument
+from evolution_lab.contracts import OpenApiDocument, bind_specs
 from evolution_lab.errors import (
     ConfigError,
     InvalidOverlayError,
@@ -24,6 +24,7 @@ from evolution_lab.errors import (
     MissingReviewerError,
     RefusedDraftError,
 )
+from evolution_lab.export import FileSystemSuggestionWriter
 from evolution_lab.records import EvidenceItem, OperationRef, Proposal, SpecSuggestion, Target
 from evolution_lab.redaction import LabKey
 from evolution_lab.suggestions.ai_draft import is_ai_made
@@ -324,3 +325,19 @@ def test_a_new_operation_is_only_added(document):
     changed = DraftedAction(target="$.paths['/orders'].get", update={"deprecated": True})
     with pytest.raises(InvalidOverlayError, match="nothing that is there already"):
         check_draft([new, changed], document, route=None, title="More.")
+
+
+def test_an_approved_draft_is_written_with_the_changed_document(suggestion, document, tmp_path):
+    specs = bind_specs([(None, document)], [("shop", "orders.list")])
+    draft = AISpecGenerator(model=answers(GOOD), key=KEY).draft(suggestion, document=document)
+    orchestrator = SpecSuggestionOrchestrator(
+        InMemorySpecSuggestionRepository(),
+        writer=FileSystemSuggestionWriter(tmp_path, specs=specs),
+    )
+    kept = orchestrator.submit(draft.suggestion).suggestion
+    assert list(tmp_path.iterdir()) == []
+    orchestrator.approve(kept.id, reviewer="ines")
+    (changed,) = tmp_path.glob("*.changed.json")
+    assert json.loads(changed.read_bytes()) == apply_overlay(document.content, kept.overlay)
+    (envelope,) = tmp_path.glob("*.suggestion.json")
+    assert b'"ai:fixed"' in envelope.read_bytes()
