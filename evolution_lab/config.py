@@ -33,6 +33,7 @@ OVERRIDABLE: Final = frozenset(
         "latency_p99_boundary_ms",
         "throughput_drop",
         "max_suggestions_per_operation",
+        "required_approvals",
     }
 )
 """Settings that an ``[operations."glob"]`` section may override."""
@@ -88,6 +89,10 @@ class EvolutionConfig:
         rollout_stages: Share of units that get the variant, stage by stage.
         require_approval: Every suggestion needs a person; wins over any threshold.
         auto_approve_threshold: Highest risk approved without a person; None for never.
+        never_auto_approve: Globs of operation keys and of tags that always need a person.
+        required_approvals: People who must approve the same revision; 2 is the two-person rule.
+        owners: Who may decide, by the owner (``x-owner``) or a tag of the operation in its spec;
+            anybody may where neither is named here.
         traffic_sample_rate: Share of traffic recorded for golden tests.
         min_confidence: Below it a suggestion is stored, not proposed (once calibrated).
         max_suggestions_per_operation: Open at once.
@@ -115,6 +120,9 @@ class EvolutionConfig:
     rollout_stages: tuple[float, ...] = (0.01, 0.10, 0.50, 1.0)
     require_approval: bool = True
     auto_approve_threshold: float | None = None
+    never_auto_approve: tuple[str, ...] = ()
+    required_approvals: int = 1
+    owners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     traffic_sample_rate: float = 0.05
     min_confidence: float = 0.55
     max_suggestions_per_operation: int = 3
@@ -150,12 +158,7 @@ class EvolutionConfig:
         _check_positive("min_sequence_length", self.min_sequence_length)
         _check_positive("max_suggestions_per_operation", self.max_suggestions_per_operation)
         _check_positive("session_gap", self.session_gap.total_seconds())
-        if self.auto_approve_threshold is not None:
-            _check_range("auto_approve_threshold", self.auto_approve_threshold, 0, 0.3)
-            if self.auto_approve_threshold >= 0.3:
-                raise ConfigError(
-                    f"auto_approve_threshold == {self.auto_approve_threshold}, must be below 0.3."
-                )
+        self._check_approval()
         stages = self.rollout_stages
         if not stages or any(not 0 < s <= 1 for s in stages) or sorted(set(stages)) != list(stages):
             raise ConfigError(f"rollout_stages == {stages}, must rise strictly within (0, 1].")
@@ -166,6 +169,21 @@ class EvolutionConfig:
                         f"[operations.{glob!r}] sets {name!r}, which cannot be overridden per operation."
                         f"{did_you_mean(name, OVERRIDABLE)}"
                     )
+
+    def _check_approval(self) -> None:
+        if self.auto_approve_threshold is not None:
+            _check_range("auto_approve_threshold", self.auto_approve_threshold, 0, 0.3)
+            if self.auto_approve_threshold >= 0.3:
+                raise ConfigError(
+                    f"auto_approve_threshold == {self.auto_approve_threshold}, must be below 0.3."
+                )
+        if not 1 <= self.required_approvals <= 9:
+            raise ConfigError(
+                f"required_approvals == {self.required_approvals}, must be between 1 and 9."
+            )
+        for owner, people in self.owners.items():
+            if not people:
+                raise ConfigError(f"owners.{owner!r} names nobody, must name who may decide.")
 
     def for_operation(self, key: str) -> EvolutionConfig:
         """Return the settings in force for one operation key.
@@ -266,7 +284,7 @@ def load_config(
         values.update(document)
     for name in SETTING_NAMES:
         key = ENVIRONMENT_PREFIX + name.upper()
-        if key in environment and name != "operations":
+        if key in environment and name not in {"operations", "owners"}:
             values[name] = environment[key]
     values.update({name: value for name, value in overrides.items() if value is not None})
     return EvolutionConfig(**cast("dict[str, Any]", {n: _coerce(n, v) for n, v in values.items()}))

@@ -26,6 +26,7 @@
     ├── DecisionError               a decision cannot be taken
     │   ├── AlreadyDecidedError     the suggestion was decided before
     │   ├── MissingReviewerError    a decision needs a reviewer
+    │   ├── NotAReviewerError       the owner of the operation names others
     │   ├── MissingNoteError        a rejection needs a note
     │   ├── StaleRevisionError      the decision saw an older revision than the one in force
     │   ├── ExperimentStateError    an experiment cannot take this step from the state it is in
@@ -236,8 +237,12 @@ class MissingReviewerError(DecisionError):
     """A decision needs the name of the person who takes it."""
 
 
+class NotAReviewerError(DecisionError):
+    """The operation belongs to somebody who names other people to decide."""
+
+
 class MissingNoteError(DecisionError):
-    """Rejecting a suggestion needs a note that says why."""
+    """Rejecting or reopening a suggestion needs a note that says why."""
 
 
 class StaleRevisionError(DecisionError):

@@ -1,33 +1,27 @@
-"""What may happen to a suggestion: it is submitted, revised, approved or rejected, by these rules."""
+"""What may happen to a suggestion: it is submitted, revised, decided on, reopened, closed, adopted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, Protocol
+from typing import Any, Protocol
 
+from evolution_lab.approval.intake import Intake, append_decision
 from evolution_lab.approval.repository import SpecSuggestionRepository, SuggestionTable
-from evolution_lab.approval.revisions import citation, revise, standing, strength_of
+from evolution_lab.approval.revisions import standing
+from evolution_lab.approval.submissions import Submission, Submissions
+from evolution_lab.approval.workflow import ID_SHOWN, ApprovalWorkflow
 from evolution_lab.config import EvolutionConfig
-from evolution_lab.display import ResultMixin
 from evolution_lab.errors import (
     AlreadyDecidedError,
     AmbiguousNameError,
     InvalidSuggestionError,
-    MissingNoteError,
-    MissingReviewerError,
-    StaleRevisionError,
     UnknownNameError,
 )
-from evolution_lab.records import Decision, SpecSuggestion, SuggestionStatus
-from evolution_lab.suggestions import subject_of, validate_suggestion
-from evolution_lab.suggestions.ai_draft import AI_CREATOR, is_ai_made
-
-Outcome = Literal["added", "revised", "reopened", "unchanged", "decided", "held"]
-AUTOMATIC_REVIEWER: Final = "auto-evolution"
-_ID_SHOWN: Final = 8
+from evolution_lab.records import Decision, SpecSuggestion, SuggestionStatus, Verdict
+from evolution_lab.suggestions import validate_suggestion
 
 
 class SuggestionWriter(Protocol):
@@ -36,63 +30,6 @@ class SuggestionWriter(Protocol):
     def write(self, suggestion: SpecSuggestion) -> Path:
         """Write the suggestion and return where; writing it again changes nothing."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Submission:
-    """What became of one submitted suggestion.
-
-    Attributes:
-        outcome: ``added``; ``revised`` (new evidence, a new revision); ``reopened`` (rejected
-            before, the effect has doubled since); ``unchanged`` (nothing new); ``decided``
-            (decided before, and that stands); ``held`` (too many are open for its operation).
-        suggestion: As it is kept now; for ``held`` as it was submitted.
-        reason: One sentence for people.
-    """
-
-    outcome: Outcome
-    suggestion: SpecSuggestion
-    reason: str
-
-
-@dataclass(frozen=True)
-class Submissions(ResultMixin):
-    """What became of several suggestions submitted together, in the order they came.
-
-    It is a sequence of the suggestions as they are kept now.
-
-    Attributes:
-        entries: One per suggestion.
-    """
-
-    entries: tuple[Submission, ...] = ()
-    _title: ClassVar[str] = "submitted suggestions"
-
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Return one dict a suggestion."""
-        return [
-            {
-                "id": entry.suggestion.id[:_ID_SHOWN],
-                "outcome": entry.outcome,
-                "revision": entry.suggestion.revision,
-                "summary": entry.suggestion.proposal.summary,
-                "reason": entry.reason,
-            }
-            for entry in self.entries
-        ]
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def __getitem__(self, place: int) -> SpecSuggestion:
-        return self.entries[place].suggestion
-
-    def __iter__(self) -> Iterator[SpecSuggestion]:
-        return (entry.suggestion for entry in self.entries)
-
-    def count(self, outcome: Outcome) -> int:
-        """Return how many had an outcome."""
-        return sum(entry.outcome == outcome for entry in self.entries)
 
 
 def _now() -> datetime:
@@ -108,8 +45,8 @@ class SpecSuggestionOrchestrator:
 
     Attributes:
         repository: Where suggestions and decisions are kept.
-        writer: Gets every approved suggestion; None writes nothing.
-        config: The settings in force. ``require_approval`` wins over ``auto_approve_threshold``.
+        writer: Gets every approved suggestion, and again when that changes; None writes nothing.
+        config: The settings in force; ``ApprovalWorkflow`` says what they ask of a decision.
         clock: Says the time of a decision, UTC.
     """
 
@@ -117,6 +54,11 @@ class SpecSuggestionOrchestrator:
     writer: SuggestionWriter | None = None
     config: EvolutionConfig = field(default_factory=EvolutionConfig)
     clock: Callable[[], datetime] = _now
+
+    @property
+    def workflow(self) -> ApprovalWorkflow:
+        """The rules of deciding under the settings in force."""
+        return ApprovalWorkflow(self.config)
 
     def submit(self, suggestion: SpecSuggestion) -> Submission:
         """Take one suggestion in; see ``submit_all``."""
@@ -127,13 +69,14 @@ class SpecSuggestionOrchestrator:
 
         A suggestion that is there already is one row for ever. While it is pending, evidence that
         is new makes a new revision. Approved, it stays as it was approved. Rejected, it stays
-        rejected until its effect is twice that of the rejected revision; it then opens again and
-        cites the rejection. At most ``max_suggestions_per_operation`` are pending for an operation;
-        those beyond are held back, kept nowhere, and may be submitted again.
+        rejected until its effect is twice that of the rejected revision or a new cause appears; it
+        then opens again and cites the rejection. Expired or superseded, new evidence opens it again.
+        One that asks for another value at the same place supersedes what is pending there. At most
+        ``max_suggestions_per_operation`` are pending for an operation; those beyond are held back,
+        kept nowhere, and may be submitted again.
 
-        With ``require_approval`` off and an ``auto_approve_threshold``, a new or revised suggestion
-        of at most that risk is approved at once in the name of ``auto-evolution``, unless it changes
-        a schema, which may break callers.
+        ``ApprovalWorkflow.needs_nobody`` says what is approved at once, in the name of
+        ``auto-evolution``.
 
         Raises:
             InvalidSuggestionError: A suggestion breaks a rule; the message names each of them.
@@ -141,8 +84,10 @@ class SpecSuggestionOrchestrator:
         suggestions = tuple(suggestions)
         for suggestion in suggestions:
             _check_valid(suggestion)
+        together = frozenset(suggestion.id for suggestion in suggestions)
         with self.repository.transaction() as table:
-            entries = tuple(self._take_in(table, suggestion) for suggestion in suggestions)
+            intake = Intake(table, self.workflow, self.clock(), together)
+            entries = tuple(intake.take(suggestion) for suggestion in suggestions)
         for entry in entries:
             if entry.outcome in {"added", "revised", "reopened"}:
                 self._write(entry.suggestion)
@@ -156,7 +101,9 @@ class SpecSuggestionOrchestrator:
         notes: str | None = None,
         revision: int | None = None,
     ) -> SpecSuggestion:
-        """Approve a pending suggestion and have it written.
+        """Approve a pending suggestion; once enough people have, it is written.
+
+        An approved alternative at the same place is superseded by it.
 
         Args:
             suggestion_id: The id or the beginning of it that fits no other.
@@ -165,18 +112,17 @@ class SpecSuggestionOrchestrator:
             revision: The revision the reviewer saw; without it the one in force is meant.
 
         Returns:
-            The suggestion with the decision.
+            The suggestion with the decision; still pending where more people are needed.
 
         Raises:
             UnknownNameError: No suggestion has this id.
             AmbiguousNameError: Several ids begin like this.
-            MissingReviewerError: ``reviewer`` is blank.
-            AlreadyDecidedError: It is not pending any more.
+            MissingReviewerError: ``reviewer`` is blank, or a model.
+            NotAReviewerError: The operation's owner names other people.
+            AlreadyDecidedError: It is not pending any more, or this person has approved it before.
             StaleRevisionError: There is a newer revision than the one seen.
         """
-        approved = self._decide(suggestion_id, "approved", reviewer, notes, revision)
-        self._write(approved)
-        return approved
+        return self._decide(suggestion_id, "approved", reviewer, notes, revision)
 
     def reject(
         self, suggestion_id: str, *, reviewer: str, notes: str, revision: int | None = None
@@ -190,6 +136,64 @@ class SpecSuggestionOrchestrator:
         """
         return self._decide(suggestion_id, "rejected", reviewer, notes, revision)
 
+    def reopen(self, suggestion_id: str, *, reviewer: str, why: str) -> SpecSuggestion:
+        """Take the decision on a suggestion back: it is pending again, its envelope ``withdrawn``.
+
+        Nothing is deleted: that it was taken back, by whom and why, is appended. An adopted one
+        cannot be reopened.
+
+        Raises:
+            UnknownNameError: No suggestion has this id.
+            AmbiguousNameError: Several ids begin like this.
+            MissingReviewerError: ``reviewer`` is blank, or a model.
+            MissingNoteError: ``why`` is blank.
+            NotAReviewerError: The operation's owner names other people.
+            AlreadyDecidedError: It is neither approved nor rejected.
+        """
+        return self._decide(suggestion_id, "withdrawn", reviewer, why, None)
+
+    def expire(self, suggestion_id: str, *, why: str) -> SpecSuggestion:
+        """Close a pending suggestion whose effect is not there any more; see ``suggestions.quiet``.
+
+        Raises:
+            UnknownNameError: No suggestion has this id.
+            AlreadyDecidedError: It is not pending.
+        """
+        with self.repository.transaction() as table:
+            found = find_suggestion(table, suggestion_id)
+            if found.status != "pending":
+                raise AlreadyDecidedError(
+                    f"suggestion {found.id[:ID_SHOWN]} is {standing(found)}, must be pending."
+                )
+            now = self.clock()
+            expired = {"expired": {"at": now.isoformat(), "why": why}}
+            return Intake(table, self.workflow, now).close(found, "expired", expired)
+
+    def adopt(
+        self, suggestion_id: str, *, realised_effect: Mapping[str, Any] | None = None
+    ) -> SpecSuggestion:
+        """Say that an approved suggestion is in force, with the effect it really had.
+
+        Args:
+            suggestion_id: The id or the beginning of it that fits no other.
+            realised_effect: JSON-ready, with its interval; kept as ``realisedEffect`` beside the
+                predicted one.
+
+        Raises:
+            UnknownNameError: No suggestion has this id.
+            AlreadyDecidedError: It is not approved.
+        """
+        with self.repository.transaction() as table:
+            found = find_suggestion(table, suggestion_id)
+            if found.status != "approved":
+                raise AlreadyDecidedError(
+                    f"suggestion {found.id[:ID_SHOWN]} is {standing(found)}, must be approved."
+                )
+            effect = {"realisedEffect": dict(realised_effect)} if realised_effect else {}
+            adopted = Intake(table, self.workflow, self.clock()).close(found, "adopted", effect)
+        self._write(adopted)
+        return adopted
+
     def get(self, suggestion_id: str) -> SpecSuggestion:
         """Return a suggestion by its id or the beginning of it that fits no other.
 
@@ -198,7 +202,7 @@ class SpecSuggestionOrchestrator:
             AmbiguousNameError: Several ids begin like this.
         """
         with self.repository.transaction() as table:
-            return _find(table, suggestion_id)
+            return find_suggestion(table, suggestion_id)
 
     def list(self, status: SuggestionStatus | None = None) -> tuple[SpecSuggestion, ...]:
         """Return the suggestions of a status (all without), by ``created_at``, then id."""
@@ -206,135 +210,66 @@ class SpecSuggestionOrchestrator:
             return table.select(status)
 
     def publish(self) -> tuple[Path, ...]:
-        """Write every approved suggestion again and return where they are.
+        """Write every envelope again that is due and return where they are.
 
         Restores what is missing when a process ended between a decision and its file.
         """
         if self.writer is None:
             return ()
-        return tuple(self.writer.write(suggestion) for suggestion in self.list("approved"))
+        due = (written_as(suggestion) for suggestion in self.list())
+        return tuple(self.writer.write(each) for each in due if each is not None)
 
     def _write(self, suggestion: SpecSuggestion) -> None:
-        if self.writer is not None and suggestion.status == "approved":
-            self.writer.write(suggestion)
+        due = written_as(suggestion)
+        if self.writer is not None and due is not None:
+            self.writer.write(due)
 
     def _decide(
         self,
         suggestion_id: str,
-        status: Literal["approved", "rejected"],
+        verdict: Verdict,
         reviewer: str,
         notes: str | None,
         revision: int | None,
     ) -> SpecSuggestion:
         reviewer, notes = _clean(reviewer), _clean(notes or "") or None
-        if not reviewer:
-            raise MissingReviewerError("reviewer is blank, must name the person who decides.")
-        if reviewer.startswith(AI_CREATOR):
-            raise MissingReviewerError(
-                f"reviewer == {reviewer!r}, must be a person: no model decides."
-            )
-        if status == "rejected" and notes is None:
-            raise MissingNoteError("notes are blank, must say why the suggestion is rejected.")
+        workflow = self.workflow
+        workflow.check_words(verdict, reviewer, notes)
+        superseded: list[SpecSuggestion] = []
         with self.repository.transaction() as table:
-            found = _find(table, suggestion_id)
-            if found.status != "pending":
-                raise AlreadyDecidedError(
-                    f"suggestion {found.id[:_ID_SHOWN]} is {standing(found)}, must be pending."
-                )
-            if revision is not None and revision != found.revision:
-                raise StaleRevisionError(
-                    f"revision == {revision}, must be {found.revision}: suggestion "
-                    f"{found.id[:_ID_SHOWN]} has new evidence since; look at it again."
-                )
-            return self._append(table, found, status, reviewer, notes)
-
-    def _append(
-        self,
-        table: SuggestionTable,
-        suggestion: SpecSuggestion,
-        status: Literal["approved", "rejected"],
-        reviewer: str,
-        notes: str | None,
-    ) -> SpecSuggestion:
-        now = self.clock()
-        decision = Decision(
-            suggestion_id=suggestion.id,
-            revision=suggestion.revision,
-            reviewer=reviewer,
-            status=status,
-            notes=notes,
-            decided_at=now,
-        )
-        table.append(decision)
-        table.save(replace(suggestion, status=status), at=now)
-        return replace(suggestion, status=status, approvals=(*suggestion.approvals, decision))
-
-    def _take_in(self, table: SuggestionTable, new: SpecSuggestion) -> Submission:
-        known = table.get(new.id)
-        if known is None:
-            return self._add(table, new)
-        if known.status == "rejected":
-            return self._reconsider(table, known, new)
-        if known.status != "pending":
-            reason = f"It is {standing(known)}; that stands."
-            return Submission(outcome="decided", suggestion=known, reason=reason)
-        revised = revise(known, new)
-        if revised is known:
-            return Submission(outcome="unchanged", suggestion=known, reason="Nothing is new.")
-        return self._keep(table, revised, "revised", f"Revision {revised.revision}: new evidence.")
-
-    def _add(self, table: SuggestionTable, new: SpecSuggestion) -> Submission:
-        subject = subject_of(new)
-        if subject is not None:
-            limit = self.config.for_operation(subject.key).max_suggestions_per_operation
-            # Drafts of new operations do not compete with the repairs of the one they start at.
-            drafted = new.target.operation is None
-            pending = sum(
-                subject_of(other) == subject and (other.target.operation is None) == drafted
-                for other in table.select("pending")
+            found = find_suggestion(table, suggestion_id)
+            workflow.check(found, verdict, reviewer=reviewer, revision=revision)
+            now = self.clock()
+            decision = Decision(
+                suggestion_id=found.id,
+                revision=found.revision,
+                reviewer=reviewer,
+                status=verdict,
+                notes=notes,
+                decided_at=now,
             )
-            if pending >= limit:
-                reason = f"{pending} are open for this operation, at most {limit} may be."
-                return Submission(outcome="held", suggestion=new, reason=reason)
-        fresh = replace(new, status="pending", revision=1, approvals=())
-        return self._keep(table, fresh, "added", "New.")
+            status = workflow.status_after(found, verdict, reviewer)
+            decided = append_decision(table, found, decision, status)
+            if status == "approved":
+                superseded = Intake(table, workflow, now).supersede_approved(decided)
+        for each in (*superseded, decided):
+            self._write(each)
+        return decided
 
-    def _reconsider(
-        self, table: SuggestionTable, known: SpecSuggestion, new: SpecSuggestion
-    ) -> Submission:
-        before, now = strength_of(known), strength_of(new)
-        rejection = known.approvals[-1] if known.approvals else None
-        if before is None or now is None or before <= 0 or now < 2 * before:
-            reason = f"It is {standing(known)}; that stands until its effect doubles."
-            return Submission(outcome="decided", suggestion=known, reason=reason)
-        revised = revise(known, new)
-        metadata = {**revised.proposal.metadata, "citesRejection": citation(rejection)}
-        reopened = replace(
-            revised,
-            status="pending",
-            revision=known.revision + 1,
-            proposal=replace(revised.proposal, metadata=metadata),
-        )
-        reason = f"It was {standing(known)}; its effect has doubled since."
-        return self._keep(table, reopened, "reopened", reason)
 
-    def _keep(
-        self, table: SuggestionTable, suggestion: SpecSuggestion, outcome: Outcome, reason: str
-    ) -> Submission:
-        table.save(suggestion, at=self.clock())
-        if self._needs_nobody(suggestion):
-            notes = f"Risk {suggestion.risk} is within {self.config.auto_approve_threshold}."
-            suggestion = self._append(table, suggestion, "approved", AUTOMATIC_REVIEWER, notes)
-            reason = f"{reason} Approved without a person: {notes}"
-        return Submission(outcome=outcome, suggestion=suggestion, reason=reason)
+def written_as(suggestion: SpecSuggestion) -> SpecSuggestion | None:
+    """Return a suggestion as its envelope says it, None where it has no envelope.
 
-    def _needs_nobody(self, suggestion: SpecSuggestion) -> bool:
-        limit = self.config.auto_approve_threshold
-        if is_ai_made(suggestion):
-            return False
-        if self.config.require_approval or limit is None or suggestion.risk is None:
-            return False
-        return suggestion.risk <= limit and suggestion.proposal.change_type != "schema-update"
+    What was approved once keeps its envelope: taken back it says ``withdrawn``, replaced
+    ``superseded``.
+    """
+    if not any(each.status == "approved" for each in suggestion.approvals):
+        return None
+    if suggestion.status in {"approved", "adopted", "superseded"}:
+        return suggestion
+    if any(each.status == "withdrawn" for each in suggestion.approvals):
+        return replace(suggestion, status="withdrawn")
+    return None
 
 
 def _clean(text: str) -> str:
@@ -348,7 +283,13 @@ def _check_valid(suggestion: SpecSuggestion) -> None:
         raise InvalidSuggestionError(suggestion.id, reasons)
 
 
-def _find(table: SuggestionTable, suggestion_id: str) -> SpecSuggestion:
+def find_suggestion(table: SuggestionTable, suggestion_id: str) -> SpecSuggestion:
+    """Return a suggestion by its id or the beginning of it that fits no other.
+
+    Raises:
+        UnknownNameError: No suggestion has this id.
+        AmbiguousNameError: Several ids begin like this.
+    """
     found = table.get(suggestion_id)
     if found is not None:
         return found

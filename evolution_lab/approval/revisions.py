@@ -10,6 +10,8 @@ from typing import Any
 from evolution_lab.display import format_value
 from evolution_lab.records import Decision, EvidenceItem, SpecSuggestion, to_json
 
+_DONE = {"withdrawn": "taken back"}
+
 
 def revise(known: SpecSuggestion, new: SpecSuggestion) -> SpecSuggestion:
     """Return the next revision of a suggestion, or ``known`` itself where ``new`` adds nothing.
@@ -69,11 +71,18 @@ def strength_of(suggestion: SpecSuggestion) -> float | None:
 
 def standing(suggestion: SpecSuggestion) -> str:
     """Say a suggestion's status and, where a person decided, who, when and why."""
+    metadata = suggestion.proposal.metadata
+    if suggestion.status == "expired" and isinstance(expired := metadata.get("expired"), dict):
+        return f"expired: {expired.get('why')}"
+    if suggestion.status == "superseded":
+        return f"superseded by {str(metadata.get('supersededBy', ''))[:8]}"
     if not suggestion.approvals:
         return suggestion.status
     last = suggestion.approvals[-1]
     why = f": {last.notes}" if last.notes else ""
-    return f"{suggestion.status} by {last.reviewer} on {format_value(last.decided_at)} UTC{why}"
+    what = "" if last.status == suggestion.status else f", {_DONE.get(last.status, last.status)}"
+    at = format_value(last.decided_at)
+    return f"{suggestion.status}{what} by {last.reviewer} on {at} UTC{why}"
 
 
 def citation(rejection: Decision | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Deciding: ``suggest``, ``suggestions list|show|approve|reject`` and ``report``."""
+"""Deciding: ``suggest``, ``suggestions list|show|approve|reject|reopen`` and ``report``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from evolution_lab.cli.options import (
     Spec,
 )
 from evolution_lab.cli.output import print_json, print_table, print_text, progress_bar, tell
-from evolution_lab.errors import ConfigError, NotYetAvailableError, did_you_mean
+from evolution_lab.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from evolution_lab.records import SpecSuggestion
@@ -39,9 +39,7 @@ def add_commands(app: typer.Typer) -> None:
     group.command("show")(show)
     group.command("approve")(approve)
     group.command("reject")(reject)
-    group.command("reopen", help="To come.", context_settings={"ignore_unknown_options": True})(
-        reopen
-    )
+    group.command("reopen")(reopen)
     app.add_typer(group, name="suggestions")
     app.command()(report)
 
@@ -157,6 +155,9 @@ def approve(
         suggestion_id, reviewer=reviewer, notes=notes, revision=revision, output=output
     )
     _print_one(decided, as_json=as_json)
+    if decided.status == "pending":
+        tell("Somebody else has to approve it, too.")
+        return
     tell(f"Wrote {lab.envelope_of(decided, output)}")
 
 
@@ -185,9 +186,24 @@ def reject(
     _print_one(decided, as_json=as_json)
 
 
-def reopen(suggestion_id: str, why: str = "") -> None:  # noqa: ARG001 (takes what the design says)
-    """Take a decision back."""
-    raise NotYetAvailableError("evolution-lab suggestions reopen")
+def reopen(
+    suggestion_id: Id,
+    data: Data = DEFAULT_DATA,
+    reviewer: Reviewer = "",
+    why: Annotated[str, typer.Option("--why", help="Why; needed.")] = "",
+    output: Output = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Take a decision back: the suggestion is pending again, its envelope says withdrawn.
+
+    Example: evolution-lab suggestions reopen 3f9c --reviewer ada --why 'billing does not want it'
+    """
+    from evolution_lab.lab import Lab
+
+    lab = Lab(data, config=config)
+    reopened = lab.reopen(suggestion_id, reviewer=reviewer, why=why, output=output)
+    _print_one(reopened, as_json=as_json)
 
 
 def report(

@@ -16,7 +16,7 @@ from evolution_lab.approval import (
     Submissions,
 )
 from evolution_lab.config import format_timedelta
-from evolution_lab.errors import InputError, UnknownNameError
+from evolution_lab.errors import AlreadyDecidedError, InputError, UnknownNameError
 from evolution_lab.export import (
     FileSystemSuggestionWriter,
     Provenance,
@@ -34,6 +34,7 @@ from evolution_lab.lab.finding import LabFindings
 from evolution_lab.records import DetectionResult, IntentSignal, SpecSuggestion, SuggestionStatus
 from evolution_lab.review import ReviewBoard, review_panel
 from evolution_lab.suggestions import SpecGenerator, TrafficReading, read_traffic
+from evolution_lab.suggestions.quiet import gone_quiet
 from evolution_lab.telemetry.state import STATE_FILE
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class LabDecisions(LabFindings):
     ) -> Submissions:
         """Turn what detection and recorded traffic say into suggestions and submit them.
 
-        Nothing is said twice: new evidence adds a revision.
+        Nothing is said twice: new evidence adds a revision. Operational suggestions whose effect
+        has not been seen for long enough expire.
 
         Args:
             every: Window length; the setting ``window`` without it.
@@ -73,7 +75,18 @@ class LabDecisions(LabFindings):
             specs=self.specs(),
             traffic=self.traffic_reading(every=every, progress=progress),
         )
-        return self._orchestrator(output).submit_all(generated)
+        orchestrator = self._orchestrator(output)
+        submitted = orchestrator.submit_all(generated)
+        quiet = gone_quiet(
+            orchestrator.list("pending"),
+            self.detect(every=every).signals,
+            self.windows(every=every),
+        )
+        for suggestion_id, why in quiet.items():
+            # Somebody may have decided on it in between, and that stands.
+            with contextlib.suppress(AlreadyDecidedError):
+                orchestrator.expire(suggestion_id, why=why)
+        return submitted
 
     def import_traffic(self, *paths: str | Path) -> ImportReport:
         """Bring recordings into the lab; operations are named by its one OpenAPI document.
@@ -191,6 +204,17 @@ class LabDecisions(LabFindings):
                 with contextlib.suppress(UnknownNameError):  # A workflow is no signal.
                     self.label(signal_id, truth=False, why=notes, labelled_by=reviewer)
         return rejected
+
+    def reopen(
+        self, suggestion_id: str, *, reviewer: str, why: str, output: str | Path | None = None
+    ) -> SpecSuggestion:
+        """Take the decision on a suggestion back: it is pending again, its envelope ``withdrawn``.
+
+        Raises:
+            DecisionError: It was not decided, or ``reviewer`` or ``why`` is blank.
+            UnknownNameError: No suggestion has this id.
+        """
+        return self._orchestrator(output).reopen(suggestion_id, reviewer=reviewer, why=why)
 
     def review_board(
         self, *, reviewer: str = "", every: str | timedelta | None = None

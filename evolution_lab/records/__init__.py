@@ -24,6 +24,7 @@ from evolution_lab.records.suggestion import (
     SpecSuggestion,
     SuggestionStatus,
     Target,
+    Verdict,
 )
 from evolution_lab.records.telemetry import TelemetrySample
 from evolution_lab.records.traffic import RecordedError, TrafficSnapshot
@@ -47,6 +48,7 @@ __all__ = [
     "Target",
     "TelemetrySample",
     "TrafficSnapshot",
+    "Verdict",
     "Workflow",
     "from_json",
     "json_schema",

@@ -58,6 +58,9 @@ class Proposal:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
+Verdict = Literal["approved", "rejected", "withdrawn"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decision:
     """What one person decided on one revision; appended, never changed.
@@ -66,8 +69,8 @@ class Decision:
         suggestion_id: The suggestion decided on.
         revision: The revision the person saw.
         reviewer: Who decided.
-        status: ``approved`` or ``rejected``.
-        notes: Why; required for a rejection.
+        status: ``approved``, ``rejected``, or ``withdrawn`` (takes the decision before it back).
+        notes: Why; required unless it approves.
         decided_at: When, UTC.
     """
 
@@ -76,7 +79,7 @@ class Decision:
     suggestion_id: str
     revision: int
     reviewer: str
-    status: Literal["approved", "rejected"]
+    status: Verdict
     notes: str | None
     decided_at: datetime
 

@@ -200,6 +200,7 @@ class SpecGenerator:
                 "strength": max(finding.strength for finding in ordered),
                 **({"specEffect": effect.notes} if effect.notes else {}),
                 **_stands(change.operation, specs),
+                **_owned(change, specs),
             },
         )
         return SpecSuggestion(
@@ -222,6 +223,19 @@ def _stands(operation: OperationRef | None, specs: SpecSource) -> dict[str, Any]
     """Say which document, and which place in it, a suggestion is about."""
     reference = specs.reference_of(operation) if operation is not None else None
     return {} if reference is None else {"specReference": json_ready(asdict(reference))}
+
+
+def _owned(change: SpecChange, specs: SpecSource) -> dict[str, Any]:
+    """Say whose operation a suggestion is about, as the spec says it by ``x-owner`` and tags."""
+    steps = change.spec.get("steps")
+    first = steps[0] if change.operation is None and isinstance(steps, list) and steps else {}
+    operation = change.operation
+    if operation is None and first.get("key"):
+        operation = OperationRef(first["key"], first.get("service"), first.get("version"))
+    spec = specs.spec_of(operation) if operation is not None else None
+    policy = {} if spec is None else spec.policy
+    owner, tags = policy.get("owner"), policy.get("tags")
+    return {**({"owner": owner} if owner else {}), **({"specTags": list(tags)} if tags else {})}
 
 
 def _from_signal(

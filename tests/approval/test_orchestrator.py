@@ -32,6 +32,11 @@ from evolution_lab.records import EvidenceItem, SpecSuggestion
 NOW = datetime(2026, 3, 3, 12, tzinfo=UTC)
 
 
+def with_metadata(suggestion: SpecSuggestion, **more: object) -> SpecSuggestion:
+    metadata = {**suggestion.proposal.metadata, **more}
+    return replace(suggestion, proposal=replace(suggestion.proposal, metadata=metadata))
+
+
 @pytest.fixture
 def orchestrator(repository) -> SpecSuggestionOrchestrator:
     return SpecSuggestionOrchestrator(repository, clock=lambda: NOW)
@@ -212,6 +217,10 @@ AUTOMATIC = {"require_approval": False, "auto_approve_threshold": 0.25}
     ("settings", "changes", "approved"),
     [
         (AUTOMATIC, {}, True),
+        (AUTOMATIC | {"never_auto_approve": ("POST /*",)}, {}, False),
+        (AUTOMATIC | {"never_auto_approve": ("error-*",)}, {}, False),
+        (AUTOMATIC | {"required_approvals": 2}, {}, False),
+        (AUTOMATIC, {"created_by": "ai:model"}, False),
         (AUTOMATIC | {"require_approval": True}, {}, False),
         (AUTOMATIC | {"auto_approve_threshold": None}, {}, False),
         (AUTOMATIC, {"risk": 0.26}, False),
@@ -222,9 +231,18 @@ def test_only_little_risk_goes_without_a_person_and_only_when_asked(
     repository, suggestion, settings, changes, approved
 ):
     orchestrator = SpecSuggestionOrchestrator(repository, config=EvolutionConfig(**settings))
-    kept = orchestrator.submit(suggestion(**changes)).suggestion
+    submitted = with_metadata(suggestion(**changes), risk={"breaking": "compatible"})
+    kept = orchestrator.submit(submitted).suggestion
     assert (kept.status == "approved") is approved
     assert [d.reviewer for d in kept.approvals] == (["auto-evolution"] if approved else [])
+
+
+@pytest.mark.parametrize("breaking", ["breaking", "unknown", None])
+def test_what_may_break_callers_never_goes_without_a_person(repository, suggestion, breaking):
+    config = EvolutionConfig(**AUTOMATIC)
+    orchestrator = SpecSuggestionOrchestrator(repository, config=config)
+    submitted = with_metadata(suggestion(risk=0.01), risk={"breaking": breaking})
+    assert orchestrator.submit(submitted).suggestion.status == "pending"
 
 
 def test_what_is_approved_is_written_and_what_is_missing_is_restored(

@@ -30,6 +30,7 @@ READY = {
     "record",
     "demo",
     "lab export",
+    "suggestions reopen",
     "lab open",
     "land",
     "operations",
@@ -145,6 +146,15 @@ def test_deciding(capsys: pytest.CaptureFixture[str], data: str, tmp_path: Path)
     capsys.readouterr()
     shown = answer(capsys, "suggestions", "show", first, *decide)
     assert shown["approvals"][0]["reviewer"] == "ada"
+    reopen = ["suggestions", "reopen", first, "--reviewer", "ada", "--output", out, *decide]
+    assert main(reopen) == 2
+    assert "taken back" in capsys.readouterr().err
+    again = answer(capsys, *reopen, "--why", "too early")
+    assert [each["status"] for each in again["approvals"]] == ["approved", "withdrawn"]
+    (envelope,) = (tmp_path / "out").glob("*.suggestion.json")
+    assert json.loads(envelope.read_text())["status"] == "withdrawn"
+    assert main(approve) == 0
+    capsys.readouterr()
     assert main(["suggestions", "list", "--status", "pendin", *decide]) == 2
     assert "Did you mean 'pending'" in capsys.readouterr().err
 

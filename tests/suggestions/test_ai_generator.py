@@ -250,7 +250,7 @@ def test_no_threshold_approves_what_a_model_made(suggestion, document):
             suggestion.proposal,
             change_type="policy-update",
             spec={"policy": {"timeoutMs": 500}},
-            metadata={"ask": ask},
+            metadata={"ask": ask, "risk": {"breaking": "compatible"}},
         ),
     )
     orchestrator = SpecSuggestionOrchestrator(InMemorySpecSuggestionRepository(), config=generous)
@@ -264,7 +264,7 @@ def test_a_person_decides_and_the_model_is_told(suggestion, document):
     orchestrator, kept = submitted(draft)
     with pytest.raises(RefusedDraftError, match="a person must decide first"):
         generator.conclude(draft, kept)
-    with pytest.raises(MissingReviewerError, match="no model decides"):
+    with pytest.raises(MissingReviewerError, match="not a model"):
         orchestrator.approve(kept.id, reviewer="ai:fixed")
     approved = orchestrator.approve(kept.id, reviewer="ines")
     with pytest.raises(RefusedDraftError, match="must be"):

@@ -403,3 +403,23 @@ def test_numbers_json_cannot_say_do_not_spoil_a_suggestion(signal):
     )
     assert found.evidence[1].data["x"] is None
     assert found.evidence[1].data["y"] == [1, None]
+
+
+def test_a_suggestion_says_whose_operation_it_is_about(
+    signal, workflow, orders, stock, window_rows
+):
+    specs = [
+        OperationSpec(
+            key=each.key,
+            version="1",
+            kind="command",
+            goal="…",
+            policy={"owner": who, "tags": ["t"]},
+        )
+        for each, who in ((orders, "billing"), (stock, "warehouse"))
+    ]
+    windows = window_rows(orders, {})
+    for found in suggest(signal(), workflows=[workflow()], windows=windows, specs=specs):
+        owner = "warehouse" if found.target.operation is None else "billing"
+        metadata = found.proposal.metadata
+        assert (metadata["owner"], metadata["specTags"]) == (owner, ["t"])
