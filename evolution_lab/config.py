@@ -78,24 +78,26 @@ class EvolutionConfig:
     """All settings. Defaults are those of the design document, section 6.
 
     Attributes:
-        window: Length of the statistical window; must divide a day.
+        window: Length of the statistical window; whole seconds that divide a day.
         error_rate_boundary: Guardrail boundary on the error rate, fraction.
         latency_p99_boundary_ms: Guardrail boundary on the 99th percentile, milliseconds.
         throughput_drop: Smallest relative drop of calls worth a signal, fraction.
-        min_sequence_length: Steps of a workflow worth showing.
-        false_alarms_per_operation_week: Detection's budget per operation, over all metrics.
-        false_incidents_per_week: Detection's budget for the whole lab.
-        alpha: Total probability of a false rollback per rollout.
-        rollout_stages: Share of units that get the variant, stage by stage.
+        min_sequence_length: Steps of a workflow worth showing, a number of calls.
+        false_alarms_per_operation_week: Detection's budget over all metrics, false signals per
+            operation and week.
+        false_incidents_per_week: Detection's budget for the whole lab, false incidents per week.
+        alpha: Total probability of a false rollback per rollout, fraction.
+        rollout_stages: Share of units that get the variant, stage by stage, rising fractions.
         require_approval: Every suggestion needs a person; wins over any threshold.
-        auto_approve_threshold: Highest risk approved without a person; None for never.
+        auto_approve_threshold: Highest risk (0 to 1, below 0.3) approved without a person; None for
+            never.
         never_auto_approve: Globs of operation keys and of tags that always need a person.
         required_approvals: People who must approve the same revision; 2 is the two-person rule.
         owners: Who may decide, by the owner (``x-owner``) or a tag of the operation in its spec;
             anybody may where neither is named here.
-        traffic_sample_rate: Share of traffic recorded for golden tests.
-        min_confidence: Below it a suggestion is stored, not proposed (once calibrated).
-        max_suggestions_per_operation: Open at once.
+        traffic_sample_rate: Share of traffic recorded for golden tests, fraction, at most 0.05.
+        min_confidence: Fraction below which a suggestion is stored, not proposed (once calibrated).
+        max_suggestions_per_operation: Suggestions of one operation that are open at once.
         allowed_lateness: After it a window of a growing lake is final.
         session_gap: Calls of one actor further apart begin a new session.
         exclude: Globs of operation keys that are landed but not looked at.

@@ -1,4 +1,4 @@
-"""The first hour: ``demo``."""
+"""The first hour: ``demo``, ``init`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolution_lab.cli.options import Json
-from evolution_lab.cli.output import print_json, print_table, print_text, progress_bar, tell
+from evolution_lab.cli.options import DEFAULT_DATA, Config, Data, Json
+from evolution_lab.cli.output import (
+    print_json,
+    print_result,
+    print_table,
+    print_text,
+    progress_bar,
+    tell,
+)
 
 if TYPE_CHECKING:
     from evolution_lab.demo import Walkthrough
@@ -20,6 +27,8 @@ DEMO_REPORTS = Path("reports")
 def add_commands(app: typer.Typer) -> None:
     """Add the commands of this module to the tree."""
     app.command()(demo)
+    app.command()(init)
+    app.command()(doctor)
 
 
 def demo(
@@ -46,6 +55,49 @@ def demo(
         print_json(_document(walk))
         return
     _print(walk, data)
+
+
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="Where to; here unless given.")
+    ] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Write evolution_lab.toml: every setting with its meaning, unit and default, commented out.
+
+    A file that is there already is never overwritten.
+
+    Example: evolution-lab init
+    """
+    from evolution_lab.lab import write_settings
+
+    path = write_settings(folder)
+    if as_json:
+        print_json({"path": str(path)})
+        return
+    print_text(f"Wrote {path}")
+    tell("Next: evolution-lab land PATH...")
+
+
+def doctor(data: Data = DEFAULT_DATA, config: Config = None, as_json: Json = False) -> None:
+    """Check the installation, the extras and the lab directory; nothing is changed.
+
+    Exit code 1 where something must be mended.
+
+    Example: evolution-lab doctor --data data
+    """
+    from evolution_lab.lab import Examination, examine_installation, examine_lab
+
+    found = examine_installation()
+    if found.healthy:  # What looks at a lab loads the libraries that were missing.
+        found = Examination((*found.checks, *examine_lab(data, config=config).checks))
+    if as_json:
+        print_json({"healthy": found.healthy, "checks": found.to_dicts()})
+    else:
+        print_result(found, "Doctor")
+        print_text("Everything needed is there." if found.healthy else "Something must be mended.")
+    if not found.healthy:
+        raise typer.Exit(1)
 
 
 def _document(walk: Walkthrough) -> dict[str, object]:

@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from evolution_lab.display import ResultMixin
 
 _WRAPPED = frozenset(
-    {"operation", "likely origin", "summary", "workflow", "source", "note", "reason"}
+    {
+        "operation",
+        "likely origin",
+        "summary",
+        "workflow",
+        "source",
+        "note",
+        "reason",
+        "found",
+        "advice",
+    }
 )
 """Columns that may take several lines; the others are read at a glance."""
 _NARROWEST = 24

@@ -10,8 +10,6 @@ import typer
 from evolution_lab.errors import NotYetAvailableError
 
 COMMANDS: Final = {
-    "init": "Write a commented evolution_lab.toml.",
-    "doctor": "Check installation, lab directory and extras.",
     "notebook": "Open JupyterLab with the notebooks in place.",
     "run": "Walk the whole line once.",
     "watch": "Follow a growing lake.",

@@ -1,33 +1,52 @@
-"""``Lab``: the one object a notebook needs. Every method is one call into a folder of the line."""
+"""``Lab``: the one object a notebook needs. Every method is one call into a folder of the line.
+
+Beside it what a first hour and every night need: ``examine_lab`` (``doctor``) and ``write_settings``
+(``init``). Names are resolved at first use, so that those cost no import of the whole line.
+"""
 
 from __future__ import annotations
 
-from evolution_lab.lab.exporting import LabExports
-from evolution_lab.lab.opened import OpenedLab
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Lab", "OpenedLab"]
+if TYPE_CHECKING:
+    from evolution_lab.lab.examining import examine_lab
+    from evolution_lab.lab.installation import Check, Examination, examine_installation
+    from evolution_lab.lab.opened import OpenedLab
+    from evolution_lab.lab.settings_file import settings_text, write_settings
+    from evolution_lab.lab.whole import Lab
+
+_HOMES = {
+    "Check": "installation",
+    "Examination": "installation",
+    "Lab": "whole",
+    "OpenedLab": "opened",
+    "examine_installation": "installation",
+    "examine_lab": "examining",
+    "settings_text": "settings_file",
+    "write_settings": "settings_file",
+}
+
+__all__ = [
+    "Check",
+    "Examination",
+    "Lab",
+    "OpenedLab",
+    "examine_installation",
+    "examine_lab",
+    "settings_text",
+    "write_settings",
+]
 
 
-class Lab(LabExports):
-    """A lab directory, and all that can be asked of it.
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'evolution_lab.lab' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"evolution_lab.lab.{home}"), name)
+    globals()[name] = value
+    return value
 
-    Args:
-        data: The lab directory; made by the first landing.
-        config: A settings file or ready settings; looked for in ``data`` and the current directory
-            otherwise.
-        reports: Where reports and envelopes of approved suggestions are written.
-        **settings: Single settings that win over the file and the environment.
 
-    Raises:
-        ConfigError: A setting is unknown or breaks its rule.
-        PathNotFoundError: ``config`` names a file that does not exist.
-
-    Examples:
-        >>> import tempfile
-        >>> from evolution_lab.datasets import sample_path
-        >>> lab = Lab(tempfile.mkdtemp(), config=sample_path() / "evolution_lab.toml")
-        >>> lab.land(sample_path()).rows_added > 10_000
-        True
-        >>> sorted({signal.kind for signal in lab.detect().signals})
-        ['error-spike', 'latency-regression', 'throughput-drop']
-    """
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -29,6 +29,8 @@ READY = {
     "signals list",
     "record",
     "demo",
+    "init",
+    "doctor",
     "lab export",
     "suggestions reopen",
     "lab open",

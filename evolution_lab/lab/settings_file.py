@@ -1,0 +1,107 @@
+"""``init``: a settings file in which every setting stands with its meaning and default."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from pathlib import Path
+from typing import Any, Final
+
+from evolution_lab.config import CONFIG_FILE, OVERRIDABLE, SETTING_NAMES, EvolutionConfig
+from evolution_lab.errors import InputError, LakeError
+
+_WIDTH: Final = 98
+_UNSET: Final = {
+    "auto_approve_threshold": 0.1,
+    "time_zone": "Europe/Berlin",
+    "specs": ["shop=openapi.json"],
+    "exclude": ["GET /health*"],
+}
+"""What is shown for settings whose default is nothing."""
+_HEAD: Final = """\
+Settings of evolution_lab. Every setting stands here with its meaning and its default; take the "#"
+away from a line to set it. A flag wins over an EVOLUTION_LAB_<SETTING> variable of the environment,
+that over this file. Lengths of time are a number and one of ms, s, m, h, d; shares are fractions,
+0.05 for 5 %. The file is found in the lab directory (--data) or where a command is started."""
+_OPERATIONS: Final = """\
+Operations whose key matches a glob may have boundaries of their own; later sections win."""
+
+
+def settings_text() -> str:
+    """Return a settings file of every setting, each commented out at its default.
+
+    Examples:
+        >>> '# window = "15m"' in settings_text()
+        True
+    """
+    meanings = setting_meanings()
+    defaults = EvolutionConfig().to_settings()
+    lines = [_comment(_HEAD), ""]
+    for name in SETTING_NAMES:
+        if name == "operations":
+            continue
+        default = defaults[name]
+        lines.append(_comment(meanings.get(name, name)))
+        if default is None or default == []:
+            lines.append(f"# {name} = {_toml(_UNSET.get(name, default))}  # not set by default")
+        else:
+            lines.append(f"# {name} = {_toml(default)}")
+        lines.append("")
+    lines += [_comment(_OPERATIONS), '# [operations."billing.*"]']
+    lines += [f"# {n} = {_toml(defaults[n])}" for n in SETTING_NAMES if n in OVERRIDABLE]
+    return "\n".join(lines) + "\n"
+
+
+def setting_meanings() -> dict[str, str]:
+    """Return what each setting means, with its unit, by its name."""
+    text = (EvolutionConfig.__doc__ or "").partition("Attributes:")[2]
+    entries = re.split(r"\n\s*(?=[a-z_0-9]+: )", text)
+    found = (entry.partition(":") for entry in entries if entry.strip())
+    return {name.strip(): " ".join(said.split()) for name, _, said in found}
+
+
+def write_settings(folder: str | Path) -> Path:
+    """Write ``evolution_lab.toml`` into a folder.
+
+    Args:
+        folder: Where to; created when absent.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: There is one already; it stays as it is.
+        LakeError: The folder cannot be written to.
+
+    Examples:
+        >>> import tempfile
+        >>> write_settings(tempfile.mkdtemp()).name
+        'evolution_lab.toml'
+    """
+    path = Path(folder) / CONFIG_FILE
+    if path.exists() or path.is_symlink():
+        raise InputError(f"{path} exists already and is not overwritten; move it away first.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(settings_text())
+    except OSError as error:
+        raise LakeError(f"{path} cannot be written: {error.strerror}.") from error
+    return path
+
+
+def _comment(text: str) -> str:
+    return textwrap.fill(
+        " ".join(text.split()),
+        width=_WIDTH,
+        initial_indent="# ",
+        subsequent_indent="# ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _toml(value: Any) -> str:
+    """Write a value; JSON's strings, numbers, booleans and lists are TOML's."""
+    return json.dumps(value, ensure_ascii=False)
