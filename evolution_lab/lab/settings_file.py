@@ -17,6 +17,8 @@ _UNSET: Final = {
     "time_zone": "Europe/Berlin",
     "specs": ["shop=openapi.json"],
     "exclude": ["GET /health*"],
+    "never_auto_approve": ["billing.*"],
+    "owners": {"billing-team": ["ada", "grace"]},
 }
 """What is shown for settings whose default is nothing."""
 _HEAD: Final = """\
@@ -43,7 +45,7 @@ def settings_text() -> str:
             continue
         default = defaults[name]
         lines.append(_comment(meanings.get(name, name)))
-        if default is None or default == []:
+        if default is None or default in ([], {}):
             lines.append(f"# {name} = {_toml(_UNSET.get(name, default))}  # not set by default")
         else:
             lines.append(f"# {name} = {_toml(default)}")
@@ -104,4 +106,6 @@ def _comment(text: str) -> str:
 
 def _toml(value: Any) -> str:
     """Write a value; JSON's strings, numbers, booleans and lists are TOML's."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{_toml(k)} = {_toml(v)}' for k, v in value.items())} }}"
     return json.dumps(value, ensure_ascii=False)
