@@ -13,6 +13,7 @@ import numpy as np
 from evolution_lab.bench.planted_chains import Chain, draw_chain, unlinked_chain
 from evolution_lab.bench.planted_gaps import Gap, plant, rare_shape
 from evolution_lab.bench.simulated_shops import HOURS, START, Shop, draw_operations, play
+from evolution_lab.bench.suggestion_overlays import measure_overlays
 from evolution_lab.bench.targets import BenchReport, Target, share_interval
 from evolution_lab.config import EvolutionConfig
 from evolution_lab.intents import IntentDetector, Surroundings
@@ -51,8 +52,10 @@ class Tally:
 def bench_suggestions(*, quick: bool = False, progress: Progress | None = None) -> BenchReport:
     """Hold suggestions against seeded shops with planted gaps, and shops without any.
 
+    Then hold their overlays against the demo's document and three public ones.
+
     Args:
-        quick: 16 shops of each kind rather than 120.
+        quick: 16 shops of each kind rather than 120, and 5 edits a document rather than 60.
         progress: Called with (shops done, shops in all).
     """
     shops = 16 if quick else 120
@@ -63,7 +66,7 @@ def bench_suggestions(*, quick: bool = False, progress: Progress | None = None) 
         tell(2 * number + 1, 2 * shops)
         judge_null(JUDGED_SEEDS[1] + number, tally)
         tell(2 * number + 2, 2 * shops)
-    return report_of(tally, shops)
+    return report_of(tally, shops) + measure_overlays(at_most=5 if quick else 60)
 
 
 def report_of(tally: Tally, shops: int) -> BenchReport:

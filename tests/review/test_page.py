@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,9 +13,7 @@ import pytest
 
 from evolution_lab.approval import InMemorySpecSuggestionRepository, SpecSuggestionOrchestrator
 from evolution_lab.records import (
-    EvidenceItem,
     OperationRef,
-    Proposal,
     SpecSuggestion,
     Target,
 )
@@ -23,28 +21,8 @@ from evolution_lab.review.board import ReviewBoard
 from evolution_lab.review.server import ReviewServer
 from evolution_lab.review.widget import review_panel
 
+Suggested = Callable[..., SpecSuggestion]
 HOSTILE = "<img src=x onerror=document.title='hit'><script>document.title='hit'</script>"
-
-
-def suggestion(number: int, **changes: Any) -> SpecSuggestion:
-    made = SpecSuggestion(
-        id=f"{number:016x}",
-        intent="latency-regression",
-        target=Target(operation=OperationRef(f"op{number}"), path="/policy/limits"),
-        proposal=Proposal(
-            summary=f"Limit items of op{number}",
-            rationale="Calls with many items are slow.",
-            change_type="policy-update",
-            diff="--- spec\n+++ spec\n@@ -1 +1 @@\n-items: {}\n+items: {maxItems: 50}\n",
-            metadata={"recommendedActions": ["limit items to 50"]},
-        ),
-        confidence=0.9,
-        risk=0.2,
-        created_at=datetime(2026, 3, 1, tzinfo=UTC),
-        evidence=(EvidenceItem(description="p99 rose"),),
-        priority="high" if number % 3 == 0 else "medium",
-    )
-    return replace(made, **changes)
 
 
 def board_of(*suggestions: SpecSuggestion, reviewer: str = "kim") -> ReviewBoard:
@@ -69,7 +47,9 @@ def page(chromium: Any) -> Iterator[Any]:
     context.close()
 
 
-def test_a_person_approves_and_rejects_and_sees_the_history(page: Any) -> None:
+def test_a_person_approves_and_rejects_and_sees_the_history(
+    suggestion: Suggested, page: Any
+) -> None:
     board = board_of(*(suggestion(n) for n in range(1, 4)))
     with ReviewServer(board) as server:
         page.goto(server.url)
@@ -91,7 +71,9 @@ def test_a_person_approves_and_rejects_and_sees_the_history(page: Any) -> None:
     assert states == {"op1": "rejected", "op2": "approved", "op3": "pending"}
 
 
-def test_a_stale_revision_is_refused_and_the_other_reviewer_is_told(page: Any) -> None:
+def test_a_stale_revision_is_refused_and_the_other_reviewer_is_told(
+    suggestion: Suggested, page: Any
+) -> None:
     board = board_of(suggestion(1))
     with ReviewServer(board) as server:
         page.goto(server.url)
@@ -108,7 +90,7 @@ def test_a_stale_revision_is_refused_and_the_other_reviewer_is_told(page: Any) -
         assert page.get_by_role("button", name="Approve").count() == 0
 
 
-def test_hostile_texts_are_shown_as_texts(page: Any) -> None:
+def test_hostile_texts_are_shown_as_texts(suggestion: Suggested, page: Any) -> None:
     bad = suggestion(1)
     proposal = replace(bad.proposal, summary=HOSTILE, rationale=HOSTILE, diff=f"+{HOSTILE}")
     target = Target(operation=OperationRef(HOSTILE), path="/x")
@@ -120,7 +102,7 @@ def test_hostile_texts_are_shown_as_texts(page: Any) -> None:
         assert page.title() == "evolution_lab: review"
 
 
-def test_all_can_be_done_with_the_keyboard(page: Any) -> None:
+def test_all_can_be_done_with_the_keyboard(suggestion: Suggested, page: Any) -> None:
     board = board_of(*(suggestion(n) for n in range(1, 5)))
     with ReviewServer(board) as server:
         page.goto(server.url)
@@ -142,7 +124,7 @@ def test_all_can_be_done_with_the_keyboard(page: Any) -> None:
     ]  # fmt: skip
 
 
-def test_a_thousand_suggestions_do_not_lag(page: Any) -> None:
+def test_a_thousand_suggestions_do_not_lag(suggestion: Suggested, page: Any) -> None:
     board = board_of(*(suggestion(n) for n in range(1000)))
     with ReviewServer(board) as server:
         page.goto(server.url)
@@ -178,7 +160,7 @@ def asked(
 LIST = json.dumps({"kind": "list"}).encode()
 
 
-def test_the_page_refuses_what_is_not_its_own() -> None:
+def test_the_page_refuses_what_is_not_its_own(suggestion: Suggested) -> None:
     with ReviewServer(board_of(suggestion(1))) as server:
         assert asked(server, "POST", "/api", LIST)[0] == 200
         assert asked(server, "POST", "/api", LIST, X_Review_Token="")[0] == 401
@@ -216,7 +198,7 @@ def test_ten_megabytes_are_refused_unread() -> None:
         connection.close()
 
 
-def test_behind_a_sign_in_the_header_says_who_decides() -> None:
+def test_behind_a_sign_in_the_header_says_who_decides(suggestion: Suggested) -> None:
     board = board_of(suggestion(1), reviewer="")
     with ReviewServer(board, user_header="X-User", public_host="lab.test") as server:
         assert asked(server, "POST", "/api", LIST, Host="lab.test")[0] == 401
@@ -227,7 +209,7 @@ def test_behind_a_sign_in_the_header_says_who_decides() -> None:
         assert json.loads(answer)["suggestion"]["history"][0]["reviewer"] == "kim"
 
 
-def test_without_a_reviewer_nothing_is_decided() -> None:
+def test_without_a_reviewer_nothing_is_decided(suggestion: Suggested) -> None:
     board = board_of(suggestion(1), reviewer="")
     answer = board.handle(
         {"kind": "decide", "id": f"{1:016x}", "decision": "approve", "revision": 1}
@@ -235,7 +217,7 @@ def test_without_a_reviewer_nothing_is_decided() -> None:
     assert answer["reason"] == "MissingReviewerError"
 
 
-def test_the_widget_answers_under_the_number_it_was_asked() -> None:
+def test_the_widget_answers_under_the_number_it_was_asked(suggestion: Suggested) -> None:
     panel = review_panel(board_of(suggestion(1)))
     answer = panel.handle({"kind": "list", "number": 7})
     assert answer["number"] == 7
