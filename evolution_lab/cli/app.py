@@ -11,6 +11,7 @@ import typer
 from evolution_lab import __version__
 from evolution_lab.cli import (
     deciding,
+    every_night,
     first_hour,
     landing,
     learning,
@@ -53,6 +54,7 @@ def _root(
 
 
 first_hour.add_commands(app)
+every_night.add_commands(app)
 landing.add_commands(app)
 recording.add_commands(app)
 looking.add_commands(app)

@@ -23,6 +23,8 @@ _WRAPPED = frozenset(
         "reason",
         "found",
         "advice",
+        "about",
+        "said",
     }
 )
 """Columns that may take several lines; the others are read at a glance."""

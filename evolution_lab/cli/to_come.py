@@ -11,7 +11,6 @@ from evolution_lab.errors import NotYetAvailableError
 
 COMMANDS: Final = {
     "notebook": "Open JupyterLab with the notebooks in place.",
-    "run": "Walk the whole line once.",
     "watch": "Follow a growing lake.",
     "mute": "Silence an operation for a while.",
 }

@@ -1,7 +1,7 @@
 """``Lab``: the one object a notebook needs. Every method is one call into a folder of the line.
 
 Beside it what a first hour and every night need: ``examine_lab`` (``doctor``) and ``write_settings``
-(``init``). Names are resolved at first use, so that those cost no import of the whole line.
+(``init``), ``walk_the_line`` (``run``). Names are resolved at first use, so that those cost no import of the whole line.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evolution_lab.lab.every_night import NightlyRun, walk_the_line
     from evolution_lab.lab.examining import examine_lab
     from evolution_lab.lab.installation import Check, Examination, examine_installation
     from evolution_lab.lab.opened import OpenedLab
@@ -20,10 +21,12 @@ _HOMES = {
     "Check": "installation",
     "Examination": "installation",
     "Lab": "whole",
+    "NightlyRun": "every_night",
     "OpenedLab": "opened",
     "examine_installation": "installation",
     "examine_lab": "examining",
     "settings_text": "settings_file",
+    "walk_the_line": "every_night",
     "write_settings": "settings_file",
 }
 
@@ -31,10 +34,12 @@ __all__ = [
     "Check",
     "Examination",
     "Lab",
+    "NightlyRun",
     "OpenedLab",
     "examine_installation",
     "examine_lab",
     "settings_text",
+    "walk_the_line",
     "write_settings",
 ]
 

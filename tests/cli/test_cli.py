@@ -31,6 +31,7 @@ READY = {
     "demo",
     "init",
     "doctor",
+    "run",
     "lab export",
     "suggestions reopen",
     "lab open",
