@@ -20,6 +20,7 @@ from evolution_lab.display import (
     plotly_template,
     strip_controls,
 )
+from evolution_lab.errors import InputError, did_you_mean
 from evolution_lab.export.series import SignalSeries, signal_series
 from evolution_lab.records import DetectionResult, IntentSignal, OperationRef
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 TEMPLATE: Final = "plotly_white+evolution_lab"
+THEMES: Final = {"light": TEMPLATE, "dark": "plotly_dark+evolution_lab"}
 MOST_OPERATIONS: Final = 30
 """Rows of the overview; the operations with the gravest signals are kept."""
 _LONGEST_NAME: Final = 56
@@ -55,6 +57,18 @@ def figure_text(text: str, *, longest: int = _LONGEST_NAME) -> str:
     return html.escape(text)
 
 
+def with_theme(figure: go.Figure, theme: str) -> go.Figure:
+    """Return a figure on a ``light`` or a ``dark`` ground; it is changed in place.
+
+    Raises:
+        InputError: The theme is neither.
+    """
+    if theme not in THEMES:
+        raise InputError(f"theme == {theme!r}, must be light or dark.{did_you_mean(theme, THEMES)}")
+    plotly_template()
+    return figure.update_layout(template=THEMES[theme])
+
+
 def signal_figure(signal: IntentSignal, windows: pl.DataFrame) -> go.Figure:
     """Return a signal's metric over time, its baseline, its episode, and the calls below.
 
@@ -65,7 +79,7 @@ def signal_figure(signal: IntentSignal, windows: pl.DataFrame) -> go.Figure:
     """
     series = signal_series(signal, windows)
     if series is None:
-        return _empty_figure("There are no windows of this operation.")
+        return empty_figure("There are no windows of this operation.")
     return series_figure(signal, series)
 
 
@@ -74,10 +88,10 @@ def series_figure(signal: IntentSignal, series: SignalSeries) -> go.Figure:
     import plotly.graph_objects as go
 
     with_calls = series.unit != "calls"
-    figure = _figure(height=290 if with_calls else 230)
+    figure = new_figure(height=290 if with_calls else 230)
     _add_baseline(figure, signal, series)
     axis = {
-        "x0": _plain_time(series.start),
+        "x0": plain_time(series.start),
         "dx": _milliseconds(series.window),
         "xperiod": _milliseconds(series.window),
         "xperiodalignment": "middle",
@@ -112,7 +126,7 @@ def series_figure(signal: IntentSignal, series: SignalSeries) -> go.Figure:
         bargap=0,
         hoversubplots="axis",
         xaxis={
-            "range": [_plain_time(series.start), _plain_time(series.end)],
+            "range": [plain_time(series.start), plain_time(series.end)],
             "spikethickness": 1,
             "spikecolor": COLORS["muted"],
             "hoverformat": "%a %d %b %Y, %H:%M UTC",
@@ -149,10 +163,10 @@ def overview_figure(result: DetectionResult, windows: pl.DataFrame) -> go.Figure
 
     rows = _overview_rows(result.signals)
     if not rows:
-        return _empty_figure("No signal: nothing changed beyond chance.")
+        return empty_figure("No signal: nothing changed beyond chance.")
     place = {operation: len(rows) - 1 - number for number, operation in enumerate(rows)}
     shown = [s for s in result.signals if s.operation.without_tenant() in place]
-    figure = _figure(height=110 + 26 * len(rows))
+    figure = new_figure(height=110 + 26 * len(rows))
     for severity in _GRAVITY:
         signals = [s for s in shown if s.severity == severity]
         if not signals:
@@ -161,7 +175,7 @@ def overview_figure(result: DetectionResult, windows: pl.DataFrame) -> go.Figure
         figure.add_trace(
             go.Bar(
                 orientation="h",
-                base=[_plain_time(s.window_start) for s in signals],
+                base=[plain_time(s.window_start) for s in signals],
                 x=[_milliseconds(s.window_end - s.window_start) for s in signals],
                 y=y,
                 width=0.46,
@@ -172,7 +186,7 @@ def overview_figure(result: DetectionResult, windows: pl.DataFrame) -> go.Figure
         )
         figure.add_trace(
             go.Scatter(
-                x=[_plain_time(s.detected_at) for s in signals],
+                x=[plain_time(s.detected_at) for s in signals],
                 y=y,
                 mode="markers",
                 name=severity,
@@ -189,7 +203,7 @@ def overview_figure(result: DetectionResult, windows: pl.DataFrame) -> go.Figure
     figure.update_layout(
         barmode="overlay",
         hovermode="closest",
-        xaxis={"type": "date", "range": [_plain_time(since), _plain_time(until)]},
+        xaxis={"type": "date", "range": [plain_time(since), plain_time(until)]},
         yaxis={
             "tickvals": list(place.values()),
             "ticktext": [figure_text(str(o), longest=44) for o in place],
@@ -201,7 +215,8 @@ def overview_figure(result: DetectionResult, windows: pl.DataFrame) -> go.Figure
     return figure
 
 
-def _figure(*, height: int) -> go.Figure:
+def new_figure(*, height: int) -> go.Figure:
+    """Return an empty figure in the package's template and margins."""
     import plotly.graph_objects as go
 
     plotly_template()
@@ -216,8 +231,9 @@ def _figure(*, height: int) -> go.Figure:
     return figure
 
 
-def _empty_figure(text: str) -> go.Figure:
-    figure = _figure(height=120)
+def empty_figure(text: str) -> go.Figure:
+    """Return a figure that says why there is nothing to draw."""
+    figure = new_figure(height=120)
     figure.update_layout(
         xaxis={"visible": False},
         yaxis={"visible": False},
@@ -234,7 +250,7 @@ def _add_baseline(figure: go.Figure, signal: IntentSignal, series: SignalSeries)
 
     if series.baseline is None:
         return
-    ends = [_plain_time(series.start), _plain_time(min(signal.window_end, series.end))]
+    ends = [plain_time(series.start), plain_time(min(signal.window_end, series.end))]
     suffix = "" if series.unit == "calls" else f" {series.unit}"
     if series.baseline_range is not None:
         low, high = series.baseline_range
@@ -265,15 +281,15 @@ def _add_baseline(figure: go.Figure, signal: IntentSignal, series: SignalSeries)
 def _mark_episode(figure: go.Figure, signal: IntentSignal, series: SignalSeries) -> None:
     color = COLORS[signal.severity]
     across = {"xref": "x", "yref": "paper", "y0": 0, "y1": 1}
-    detected = _plain_time(signal.detected_at)
+    detected = plain_time(signal.detected_at)
     early = signal.detected_at - series.start < (series.end - series.start) / 6
-    end = _plain_time(min(signal.window_end, series.end))
+    end = plain_time(min(signal.window_end, series.end))
     figure.update_layout(
         shapes=[
             {
                 **across,
                 "type": "rect",
-                "x0": _plain_time(signal.window_start),
+                "x0": plain_time(signal.window_start),
                 "x1": end,
                 "fillcolor": color,
                 "opacity": 0.1,
@@ -342,7 +358,7 @@ def _span(signals: Sequence[IntentSignal], windows: pl.DataFrame) -> tuple[datet
     return since - margin, until + margin
 
 
-def _plain_time(moment: datetime) -> str:
+def plain_time(moment: datetime) -> str:
     """Return a UTC time as plotly reads it: without a zone, which it would shift to local time."""
     return f"{moment:%Y-%m-%dT%H:%M:%S.%f}".removesuffix(".000000")
 

@@ -32,7 +32,7 @@ from evolution_lab.intents.throughput_drop import ThroughputDropDetector
 from evolution_lab.intents.view import DetectionView, detection_view
 from evolution_lab.intents.workflows import find_workflows
 from evolution_lab.records import DetectionResult, OperationRef
-from evolution_lab.schemas import EDGES, EVIDENCE, OPERATIONS, SEQUENCES, empty
+from evolution_lab.schemas import EDGES, EVIDENCE, OPERATIONS, SEQUENCES, empty, polars_schema
 
 WINDOWS_WORTH_LOOKING_AT: Final = 30
 """A recording of fewer windows says little: a dozen make a baseline."""
@@ -97,17 +97,8 @@ class IntentDetector:
             FrameContractError: A frame breaks its contract.
         """
         around = surroundings or Surroundings()
-        view = detection_view(windows, as_of=around.as_of)
         known = pl.concat([around.operations, _known(windows)]).unique("op_id").sort("op_id")
-        view = replace(
-            view,
-            callers=callers_of(
-                view.operations,
-                calls=np.nansum(view.calls, axis=0).tolist(),
-                edges=around.edges,
-                known=known,
-            ),
-        )
+        view = _view(windows, around, known)
         evidence = self.evidence(view)
         links = connections(
             view.operations,
@@ -153,6 +144,32 @@ class IntentDetector:
             settings=self._settings(view),
             notes=tuple(_notes(view)),
         )
+
+    def evidence_of(
+        self, windows: pl.DataFrame, surroundings: Surroundings | None = None
+    ) -> pl.DataFrame:
+        """Return the evidence that ``detect`` decides on, with the names of the operations.
+
+        Args:
+            windows: As for ``detect``.
+            surroundings: As for ``detect``.
+
+        Returns:
+            The columns of ``EVIDENCE`` after ``service`` and ``operation_key``.
+
+        Raises:
+            FrameContractError: A frame breaks its contract.
+        """
+        around = surroundings or Surroundings()
+        known = pl.concat([around.operations, _known(windows)]).unique("op_id").sort("op_id")
+        view = _view(windows, around, known)
+        names = pl.DataFrame(
+            [(o.op_id, o.service, o.key) for o in view.operations],
+            schema={"op_id": pl.Int64, "service": pl.String, "operation_key": pl.String},
+            orient="row",
+        )
+        named = self.evidence(view).join(names, on="op_id", how="inner", maintain_order="left")
+        return named.select("service", "operation_key", *polars_schema(EVIDENCE))
 
     def evidence(self, view: DetectionView) -> pl.DataFrame:
         """Return the evidence of all detectors, one frame."""
@@ -222,6 +239,17 @@ def _question(episode: Episode, view: DetectionView) -> Question:
         window=view.window,
         threshold_ns=threshold,
     )
+
+
+def _view(windows: pl.DataFrame, around: Surroundings, known: pl.DataFrame) -> DetectionView:
+    view = detection_view(windows, as_of=around.as_of)
+    callers = callers_of(
+        view.operations,
+        calls=np.nansum(view.calls, axis=0).tolist(),
+        edges=around.edges,
+        known=known,
+    )
+    return replace(view, callers=callers)
 
 
 def _known(windows: pl.DataFrame) -> pl.DataFrame:

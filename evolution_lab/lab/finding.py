@@ -78,27 +78,58 @@ class LabFindings(LabFrames):
         key = (self.lake.digest(), "detection", self._window(every), since, until, as_of)
         if detectors is None and key in self._kept:
             return self._kept[key]  # type: ignore[no-any-return]
-        samples = self._landed(since, until)
         frame = self.windows(every=every, since=since, until=until, as_of=as_of, latency_bins=True)
-        edges = self.edges(since=since, until=until)
-        spans = self._spans(since, until)
-        newest = samples.select(pl.col("timestamp").max()).collect().item()
-        result = detector.detect(
-            frame,
-            Surroundings(
-                samples=samples,
-                sequences=self.sequences(since=since, until=until),
-                edges=edges,
-                companions=empty(EDGES) if edges.height else trace_companions(spans),
-                depths=call_depth(spans),
-                operations=self.lake.operations(),
-                as_of=as_of or newest,
-            ),
-        )
+        result = detector.detect(frame, self._surroundings(since, until, as_of))
         store_snapshots(self.data, result.signals)
         if detectors is None:
             self._kept[key] = result
         return result
+
+    def evidence(
+        self,
+        *,
+        every: str | timedelta | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> pl.DataFrame:
+        """Return what ``detect`` decides on: how surprising each operation's windows are.
+
+        One row an operation, metric, detector and window: the columns of ``schemas.EVIDENCE`` after
+        ``service`` and ``operation_key``. It claims nothing; budgets do, in ``detect``.
+
+        Args:
+            every: Window length; the setting ``window`` without it.
+            since: Look at samples from here on, UTC.
+            until: Look at samples before this, UTC.
+
+        Raises:
+            EmptyLakeError: Nothing has been landed.
+        """
+
+        def judged() -> pl.DataFrame:
+            frame = self.windows(every=every, since=since, until=until, latency_bins=True)
+            return IntentDetector(self.config).evidence_of(
+                frame, self._surroundings(since, until, None)
+            )
+
+        return self._once(("evidence", self._window(every), since, until), judged)
+
+    def _surroundings(
+        self, since: datetime | None, until: datetime | None, as_of: datetime | None
+    ) -> Surroundings:
+        samples = self._landed(since, until)
+        edges = self.edges(since=since, until=until)
+        spans = self._spans(since, until)
+        newest = samples.select(pl.col("timestamp").max()).collect().item()
+        return Surroundings(
+            samples=samples,
+            sequences=self.sequences(since=since, until=until),
+            edges=edges,
+            companions=empty(EDGES) if edges.height else trace_companions(spans),
+            depths=call_depth(spans),
+            operations=self.lake.operations(),
+            as_of=as_of or newest,
+        )
 
     def analyze(self, *, every: str | timedelta | None = None) -> Analysis:
         """Return usage, anomalies and optimisation hints per operation."""
