@@ -35,7 +35,7 @@ def error_codes(
     Returns:
         ``time``, ``code`` and ``calls``, sorted.
     """
-    failed = (pl.col("success") == False) | pl.col("status_code").is_between(400, 599)  # noqa: E712
+    failed = ~pl.col("success") | pl.col("status_code").is_between(400, 599)
     chosen = samples if operation is None else samples.filter(of_operation(operation))
     length = f"{every // timedelta(microseconds=1)}us"
     return (

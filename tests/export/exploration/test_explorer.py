@@ -175,9 +175,7 @@ def test_nothing_to_compare_says_so():
 
 def test_error_codes_are_counted(explorer: Explorer, samples: pl.DataFrame):
     codes = error_codes(samples.lazy(), every=WINDOW)
-    failed = samples.filter(
-        (pl.col("success") == False) | pl.col("status_code").is_between(400, 599)
-    )
+    failed = samples.filter(~pl.col("success") | pl.col("status_code").is_between(400, 599))
     assert codes["calls"].sum() == failed.height
     drawn = explorer.errors("GET /null/1")
     own = failed.filter(pl.col("operation_key") == "GET /null/1")
