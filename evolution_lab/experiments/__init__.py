@@ -4,12 +4,29 @@
 ``SpecExperimentRunner`` says which arm a unit gets, by hashes that GrowthBook, Unleash and flagd share.
 ``InForce`` is what serving processes know of a rollout; ``create_spec_variant_resolver`` plugs it into
 the runtime of ``contracts``, ``current_variant`` answers a service with a framework of its own.
+``SpecExperimentAnalyzer`` says what counted outcomes prove; ``SpecExperimentController`` advances, holds
+and rolls back by it.
 """
 
+from evolution_lab.experiments.analysis import ExperimentAnalysis, GuardrailResult
+from evolution_lab.experiments.analyzer import SpecExperimentAnalyzer
 from evolution_lab.experiments.assignment import (
     Assignment,
     AssignmentReason,
     SpecExperimentRunner,
+)
+from evolution_lab.experiments.controller import (
+    RolloutRegistry,
+    RolloutState,
+    SpecExperimentController,
+)
+from evolution_lab.experiments.counters import ArmCounts, RolloutCounts, StageCounts, merged
+from evolution_lab.experiments.decisions import (
+    CountedOutcomes,
+    Look,
+    RolloutDecision,
+    decide,
+    replay,
 )
 from evolution_lab.experiments.definition import (
     DEFAULT_GUARDRAILS,
@@ -53,20 +70,32 @@ __all__ = [
     "STATE_IN_FORCE",
     "TRANSITIONS",
     "Arm",
+    "ArmCounts",
     "Assignment",
     "AssignmentReason",
     "Binding",
+    "CountedOutcomes",
+    "ExperimentAnalysis",
     "ExperimentInForce",
     "ExperimentStatus",
     "Guardrail",
     "GuardrailMetric",
+    "GuardrailResult",
     "HashAlgorithm",
     "InForce",
+    "Look",
     "Namespace",
+    "RolloutCounts",
+    "RolloutDecision",
+    "RolloutRegistry",
+    "RolloutState",
     "Serving",
     "SpecExperiment",
+    "SpecExperimentAnalyzer",
+    "SpecExperimentController",
     "SpecExperimentRunner",
     "Stage",
+    "StageCounts",
     "StateInForce",
     "Unit",
     "UnitKind",
@@ -74,10 +103,13 @@ __all__ = [
     "check_transition",
     "create_spec_variant_resolver",
     "current_variant",
+    "decide",
     "experiment_from",
     "file_source",
     "load_experiment",
+    "merged",
     "read_state",
+    "replay",
     "resolve_unit",
     "serve",
     "write_state",

@@ -22,9 +22,12 @@ class ArmCounts:
         units: Units first seen in this stage; requests where requests are the units.
         failed_units: Units with at least one failed request in this stage.
         slow_units: Units with at least one request slower than the boundary.
+        tail_units: Units with at least one request slower than the guardrail's reference.
         requests: Requests.
         failed: Requests that failed.
         slow: Requests slower than the boundary.
+        tail: Requests slower than the reference: the control's 99th percentile before the rollout,
+            where it is known, else the boundary.
         fallbacks: Requests for which the variant could not start.
         request_squares: Sum over units of their squared requests.
         failed_squares: Sum over units of their squared failures.
@@ -41,9 +44,11 @@ class ArmCounts:
     units: int = 0
     failed_units: int = 0
     slow_units: int = 0
+    tail_units: int = 0
     requests: int = 0
     failed: int = 0
     slow: int = 0
+    tail: int = 0
     fallbacks: int = 0
     request_squares: int = 0
     failed_squares: int = 0
@@ -148,25 +153,28 @@ def merged(shards: Iterable[RolloutCounts]) -> RolloutCounts:
 
 
 def counts_of_units(
-    tallies: Iterable[tuple[int, int, int]],
+    tallies: Iterable[tuple[int, int, int, int]],
 ) -> Mapping[str, int]:
     """Return the sums over units that ``ArmCounts`` takes by name.
 
     Args:
-        tallies: For each unit its requests, failures and slow requests in a stage.
+        tallies: For each unit its requests, failures, slow requests and requests in the tail, in
+            a stage.
 
     Examples:
-        >>> counts_of_units([(10, 1, 0), (4, 0, 2)])["failed_products"]
+        >>> counts_of_units([(10, 1, 0, 1), (4, 0, 2, 2)])["failed_products"]
         10
     """
     found = dict.fromkeys((f.name for f in fields(ArmCounts) if f.name != "fallbacks"), 0)
-    for requests, failed, slow in tallies:
+    for requests, failed, slow, tail in tallies:
         found["units"] += 1
         found["failed_units"] += failed > 0
         found["slow_units"] += slow > 0
+        found["tail_units"] += tail > 0
         found["requests"] += requests
         found["failed"] += failed
         found["slow"] += slow
+        found["tail"] += tail
         found["request_squares"] += requests**2
         found["failed_squares"] += failed**2
         found["failed_products"] += failed * requests

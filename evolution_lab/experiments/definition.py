@@ -86,7 +86,10 @@ class Guardrail:
         metric: ``error_rate`` and ``fallback_rate`` (shares of executions), or ``latency_p99``.
         boundary: A fraction within (0, 1); milliseconds for ``latency_p99``.
         relative_margin: How much worse than the control counts as harm (0.25: by a quarter); None
-            looks at the boundary alone.
+            harms as soon as it is worse at all.
+        reference: For ``latency_p99`` the control's 99th percentile before the rollout,
+            milliseconds: a variant that is slower than the control shows first in how many calls
+            take longer than that. None counts those over the boundary.
     """
 
     __pydantic_config__ = CAMEL_CASE
@@ -94,6 +97,7 @@ class Guardrail:
     metric: GuardrailMetric
     boundary: float
     relative_margin: float | None = None
+    reference: float | None = None
 
     def __post_init__(self) -> None:
         finite = math.isfinite(self.boundary)
@@ -105,6 +109,14 @@ class Guardrail:
         elif not (finite and 0 < self.boundary < 1):
             raise InvalidExperimentError(
                 f"boundary of {self.metric} == {self.boundary}, must be a fraction within (0, 1)."
+            )
+        edge = self.reference
+        if edge is not None and (
+            self.metric != "latency_p99" or not (math.isfinite(edge) and 0 < edge <= self.boundary)
+        ):
+            raise InvalidExperimentError(
+                f"reference of {self.metric} == {edge} ms, must be of latency_p99, above 0 and at "
+                f"most its boundary ({self.boundary})."
             )
         margin = self.relative_margin
         if margin is not None and not (math.isfinite(margin) and margin > 0):

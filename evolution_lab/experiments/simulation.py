@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,12 @@ Floats = NDArray[np.float64]
 Rule = Callable[["Look"], NDArray[np.bool_]]
 """Says which rollouts are rolled back at a look."""
 
-SPREAD = 0.7
+BOUNDARY_MS: Final = 750.0
+_FIELDS: Final = (
+    *("n_variant", "n_control", "failed_variant", "failed_control"),
+    *("tail_variant", "tail_control", "slow_variant"),
+)
+SPREAD: Final = 0.7
 """Standard deviation of the logarithm of request times."""
 
 
@@ -44,6 +50,7 @@ class Truth:
         variant_p99_ms: Of the variant's.
         drift: How far both error rates swing over a day, as a share of themselves.
         lost_units: Share of the variant's requests that are not counted.
+        misassigned: Share of the variant's requests that get the control instead.
     """
 
     name: str
@@ -53,9 +60,10 @@ class Truth:
     variant_p99_ms: float = 600.0
     drift: float = 0.0
     lost_units: float = 0.0
+    misassigned: float = 0.0
 
 
-def slow_share(p99_ms: float, boundary_ms: float = 750.0, spread: float = SPREAD) -> float:
+def slow_share(p99_ms: float, boundary_ms: float = BOUNDARY_MS, spread: float = SPREAD) -> float:
     """Return the share of requests slower than a boundary, of lognormal times.
 
     Examples:
@@ -174,8 +182,10 @@ def simulate(
     rng = np.random.default_rng(seed)
     shares = np.array(schedule.shares)
     stages = len(shares)
-    slow = slow_share(truth.control_p99_ms), slow_share(truth.variant_p99_ms)
-    totals = np.zeros((6, n_rollouts, stages))
+    edge = min(truth.control_p99_ms, BOUNDARY_MS)
+    tails = slow_share(truth.control_p99_ms, edge), slow_share(truth.variant_p99_ms, edge)
+    slow = slow_share(truth.variant_p99_ms) / tails[1]
+    totals = np.zeros((len(_FIELDS), n_rollouts, stages))
     rows = np.arange(n_rollouts)
     stage = np.zeros(n_rollouts, dtype=np.int64)
     entered = np.zeros(n_rollouts, dtype=np.int64)
@@ -189,7 +199,7 @@ def simulate(
         if advance_by is None:
             stage[:] = number // schedule.looks_a_stage
         swing = 1 + truth.drift * math.sin(2 * math.pi * number / schedule.looks_a_stage)
-        drawn = _drawn(truth, slow, swing, shares[stage], schedule.requests_a_look, rng)
+        drawn = _drawn(truth, tails, slow, swing, shares[stage], schedule.requests_a_look, rng)
         fresh = np.zeros_like(totals)
         fresh[:, rows, stage] = drawn
         totals += fresh
@@ -219,29 +229,38 @@ def simulate(
 
 def _drawn(
     truth: Truth,
-    slow: Sequence[float],
+    tails: Sequence[float],
+    slow: float,
     swing: float,
     share: Floats,
     requests: int,
     rng: np.random.Generator,
 ) -> Floats:
-    """Return variant and control units, then failures, then slow ones, of one look."""
+    """Return the counts of one look, in the order of ``_FIELDS``."""
     n_variant = rng.binomial(requests, share)
     n_control = requests - n_variant
+    if truth.misassigned:
+        moved = rng.binomial(n_variant, truth.misassigned)
+        n_variant, n_control = n_variant - moved, n_control + moved
     if truth.lost_units:
         n_variant = rng.binomial(n_variant, 1 - truth.lost_units)
+    tail_variant = rng.binomial(n_variant, tails[1])
     return np.array(
         [
             n_variant,
             n_control,
             rng.binomial(n_variant, min(truth.variant_errors * swing, 1.0)),
             rng.binomial(n_control, min(truth.control_errors * swing, 1.0)),
-            rng.binomial(n_variant, slow[1]),
-            rng.binomial(n_control, slow[0]),
+            tail_variant,
+            rng.binomial(n_control, tails[0]),
+            rng.binomial(tail_variant, slow),
         ],
         dtype=np.float64,
     )
 
 
 def _arrays(shares: Floats, totals: Floats) -> CountArrays:
-    return CountArrays(shares, *totals)
+    named = dict(zip(_FIELDS, totals, strict=True))
+    return CountArrays(
+        shares, **named, fallbacks=np.zeros_like(totals[0]), requests=named["n_variant"]
+    )

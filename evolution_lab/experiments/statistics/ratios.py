@@ -56,7 +56,7 @@ def _grid(low: float, high: float, points: int) -> Floats:
 
 ERRORS = RatioPrior(1.3, 6.0)
 """What a bad release does to an error rate, from half as much again to several times."""
-SLOW = RatioPrior(1.5, 12.0)
+SLOW = RatioPrior(2.0, 12.0)
 """What a slower release does to the share of slow requests: a tail moves by larger factors."""
 SAFETY = RatioPrior(0.4, 0.95)
 """Ratios that prove safety, as a multiple of the margin."""
