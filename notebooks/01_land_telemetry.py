@@ -31,6 +31,7 @@ every = "1m"  # length of a window
 # %%
 import tempfile
 
+import plotly.express as px
 import plotly.io as pio
 import polars as pl
 
@@ -134,9 +135,13 @@ pl.DataFrame(trade)
 # A gap here is a gap in the recording; a step is a deployment, or a collector that was restarted.
 
 # %%
-volume = lab.windows().group_by("window_start").agg(pl.col("calls").sum()).sort("window_start")
-volume.plot.line(x="window_start", y="calls") if False else None
-volume.describe()
+volume = (
+    lab.windows(every=every)
+    .group_by("window_start", "service")
+    .agg(pl.col("calls").sum())
+    .sort("window_start", "service", nulls_last=False)
+)
+px.bar(volume, x="window_start", y="calls", color="service", height=300)
 
 # %% [markdown]
 # Next: `02_explore_anomalies` looks for what changed. The same from a shell:

@@ -33,7 +33,7 @@ import plotly.io as pio
 
 from evolution_lab import Lab
 from evolution_lab.datasets import sample_path
-from evolution_lab.export import overview_figure, signal_figure
+from evolution_lab.export import signal_figure
 
 pio.renderers.default = "plotly_mimetype+notebook"
 lab = Lab(data or tempfile.mkdtemp(), window=every)
@@ -74,7 +74,28 @@ found = lab.detect()
 found
 
 # %%
-overview_figure(found, windows)
+views = lab.explore()
+views.timeline()
+
+# %% [markdown]
+# ## Where to look first
+#
+# A map of surprise: a row an operation, a column a moment, redder where a window differs more from the
+# ones before it. It claims nothing, since among thousands of windows some always stand out; it shows
+# where. In JupyterLab `views.linked()` draws the windows behind any cell that you click on, and
+# `views.linked().selected` is their frame. A cell can be asked for as well:
+
+# %%
+views.heat_map()
+
+# %%
+surprises = views.surprise()
+first = surprises.sort("surprise", descending=True).row(0, named=True) if surprises.height else None
+if first is not None:
+    print(first["service"], first["operation_key"], first["window_start"], first["metric"])
+views.windows_of(
+    first["operation_key"], since=first["window_start"], until=first["window_end"]
+) if first is not None else None
 
 # %% [markdown]
 # Signals that belong together fold into one incident: a slow dependency makes its callers slow, and
@@ -117,6 +138,16 @@ for item in worst.evidence if worst is not None else ():
     print(item.description)
 
 # %% [markdown]
+# How long calls took in the episode and in the windows before it, call by call: every point drawn is a
+# duration that was measured, and the quantiles are exact.
+
+# %%
+views.latency(worst) if worst is not None else None
+
+# %%
+views.quantiles(worst) if worst is not None else None
+
+# %% [markdown]
 # ## What is it concentrated in?
 #
 # The evidence names a tenant, a version or an error code only where it carries at least four fifths of
@@ -132,11 +163,17 @@ lab.sql(
     """
 )
 
+# %%
+views.errors()
+
 # %% [markdown]
 # ## What clients do again and again
 #
 # Chains of calls that clients repeat far more often than shuffled traffic would. Each is a question:
 # should this be one operation?
+
+# %%
+views.workflows()
 
 # %%
 for workflow in found.workflows[:5]:

@@ -2,10 +2,12 @@
 
 from evolution_lab.golden.comparison import Difference, compare
 from evolution_lab.golden.emitting import emit
+from evolution_lab.golden.from_production import recent_snapshots
 from evolution_lab.golden.generator import GoldenTestGenerator
 from evolution_lab.golden.http_snapshots import HeaderList
 from evolution_lab.golden.importing import ImportReport, import_traffic
 from evolution_lab.golden.recorder import RecorderCounts, TrafficRecorder
+from evolution_lab.golden.runners import http_runner
 from evolution_lab.golden.running import run_golden_tests
 from evolution_lab.golden.side_files import EmitSettings
 from evolution_lab.golden.store import InMemoryTrafficStore, TrafficStore
@@ -31,6 +33,8 @@ __all__ = [
     "TrafficStore",
     "compare",
     "emit",
+    "http_runner",
     "import_traffic",
+    "recent_snapshots",
     "run_golden_tests",
 ]
