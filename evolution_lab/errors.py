@@ -31,6 +31,7 @@
     │   ├── StaleRevisionError      the decision saw an older revision than the one in force
     │   ├── ExperimentStateError    an experiment cannot take this step from the state it is in
     │   └── FrozenDefinitionError   a definition that was started is changed under its version
+    ├── DeliveryError               a destination could not be told; it is tried again
     ├── MissingExtraError           an optional dependency is not installed
     └── NotYetAvailableError        a command of the design that a later release brings
 
@@ -255,6 +256,18 @@ class ExperimentStateError(DecisionError):
 
 class FrozenDefinitionError(DecisionError):
     """The definition of an experiment that was started changed; it needs a version of its own."""
+
+
+class DeliveryError(EvolutionLabError):
+    """A destination could not be told of a decision; the outbox keeps it and tries again.
+
+    Attributes:
+        reachable: Whether the destination answered, so that other events may be tried at once.
+    """
+
+    def __init__(self, why: str, *, reachable: bool = False) -> None:
+        self.reachable = reachable
+        super().__init__(why)
 
 
 class MissingExtraError(EvolutionLabError, ImportError):
