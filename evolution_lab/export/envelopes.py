@@ -89,6 +89,15 @@ def envelope_name(suggestion: SpecSuggestion) -> str:
     return f"{key}.v{version}.{digits}.suggestion.json"
 
 
+def suggestion_files(suggestion: SpecSuggestion) -> tuple[str, ...]:
+    """Return the names of all files that a suggestion may have."""
+    stem = envelope_name(suggestion).removesuffix(".suggestion.json")
+    return tuple(
+        f"{stem}{ending}"
+        for ending in (".suggestion.json", ".overlay.json", ".changed.json", ".changed.yaml")
+    )
+
+
 def safe_name(text: str) -> str:
     """Return text as a part of a file name that every file system takes and no shell obeys."""
     letters = unicodedata.normalize("NFKD", text[: 4 * _LONGEST_PART])

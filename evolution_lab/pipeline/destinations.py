@@ -74,7 +74,11 @@ class DirectoryDestination:
 
     def wants(self, event: SuggestionEvent) -> bool:
         """Whether the event may change a file: evidence alone does not."""
-        return event.type not in {"suggestion.proposed", "suggestion.revised"}
+        return event.type not in {
+            "suggestion.proposed",
+            "suggestion.revised",
+            "suggestion.seconded",
+        }
 
     def deliver(self, event: SuggestionEvent, current: SpecSuggestion) -> None:  # noqa: ARG002
         """Write the files as they have to be now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, overload
 
@@ -183,6 +183,17 @@ class EvolutionPipeline:
                 self._listeners.call([("on_intent", self.on_intent, signal)], self._loop)
             self._listeners.tell(PipelineEvent("intent.detected", signal), self._loop)
         return result
+
+    def said_of(self, signal: IntentSignal) -> DetectionResult:
+        """Return what detection says, with one signal alone: what its suggestion is made from."""
+        with self._judging:
+            result = self._result or DetectionResult()
+        return replace(result, signals=(signal,), workflows=())
+
+    def windows(self) -> pl.DataFrame:
+        """Return the windows that have closed and are held, a ``WINDOWS`` frame."""
+        with self._judging:
+            return self._history.windows
 
     def rolling(self) -> pl.DataFrame:
         """Return the window that ends now, a ``WINDOWS`` frame; to be looked at, never tested.

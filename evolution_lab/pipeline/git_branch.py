@@ -20,7 +20,7 @@ from typing import Final
 from evolution_lab.display import strip_controls
 from evolution_lab.errors import ConfigError, DeliveryError
 from evolution_lab.export import FileSystemSuggestionWriter
-from evolution_lab.export.envelopes import envelope_name, suggestion_files
+from evolution_lab.export.envelopes import suggestion_files
 from evolution_lab.pipeline.destinations import in_force
 from evolution_lab.pipeline.suggestion_events import SuggestionEvent
 from evolution_lab.records import SpecSuggestion
@@ -122,7 +122,9 @@ class GitBranchDestination:
         return f"refs/heads/{self.branch}"
 
     def _resolve(self, name: str) -> str | None:
-        found = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        found = self._run(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+        )
         return found.stdout.decode().strip() if found.returncode == 0 else None
 
     def _committed(self, key: str, tip: str, start: str | None) -> bool:
@@ -164,13 +166,14 @@ class GitBranchDestination:
             listed = "".join(f"{line}\0" for line in lines).encode()
             self._git("update-index", "-z", "--index-info", stdin=listed, env=index)
             tree = self._git("write-tree", env=index).decode().strip()
-        if parent is not None and tree == self._git("rev-parse", f"{parent}^{{tree}}").decode().strip():
+        if (
+            parent is not None
+            and tree == self._git("rev-parse", f"{parent}^{{tree}}").decode().strip()
+        ):
             return None
         parents = () if parent is None else ("-p", parent)
         message = commit_message(event).encode("utf-8", "replace")
-        made = self._git(
-            "commit-tree", tree, *parents, stdin=message, env=self._people(event)
-        )
+        made = self._git("commit-tree", tree, *parents, stdin=message, env=self._people(event))
         return made.decode().strip()
 
     def _people(self, event: SuggestionEvent) -> dict[str, str]:
@@ -189,7 +192,9 @@ class GitBranchDestination:
     def _refuse_checked_out(self) -> None:
         listed = self._git("worktree", "list", "--porcelain").decode("utf-8", "replace")
         if f"branch {self._ref}" in listed.splitlines():
-            raise DeliveryError(f"{self.branch} is checked out, must not be: check out another branch.")
+            raise DeliveryError(
+                f"{self.branch} is checked out, must not be: check out another branch."
+            )
 
     def _git(
         self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
@@ -205,7 +210,7 @@ class GitBranchDestination:
         # A service that git itself has started (a hook) would name another repository.
         outer = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in _KEPT}
         try:
-            return subprocess.run(
+            return subprocess.run(  # noqa: S603 - arguments are one each, no shell reads them
                 ["git", "-C", str(self.repository), *arguments],  # noqa: S607 - the user's git
                 input=stdin,
                 env={**outer, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **(env or {})},

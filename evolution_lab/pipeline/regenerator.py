@@ -15,12 +15,13 @@ from typing import Any, Final, Self
 from evolution_lab.approval import SpecSuggestionOrchestrator, Submission, Submissions
 from evolution_lab.config import format_timedelta
 from evolution_lab.contracts import OperationSpec
-from evolution_lab.errors import ConfigError, DeliveryError, InvalidSuggestionError, LockedError
+from evolution_lab.errors import ConfigError, InvalidSuggestionError
+from evolution_lab.pipeline.deliveries import Deliveries, deliver_all
 from evolution_lab.pipeline.destinations import CallableHook, Destination
 from evolution_lab.pipeline.events import PipelineEvent
 from evolution_lab.pipeline.evolution_pipeline import EvolutionPipeline
-from evolution_lab.pipeline.outbox import Outbox, OutboxCounts, OutboxEntry
-from evolution_lab.pipeline.suggestion_events import SuggestionEvent, events_of
+from evolution_lab.pipeline.outbox import Outbox, OutboxCounts
+from evolution_lab.pipeline.suggestion_events import SuggestionEvent
 from evolution_lab.records import IntentSignal, SpecSuggestion
 from evolution_lab.suggestions import SpecGenerator, SpecSource
 from evolution_lab.telemetry.forks import renew_when_forked
@@ -29,33 +30,10 @@ log = logging.getLogger(__name__)
 
 MOST_WAITING: Final = 1_000
 """Signals and held suggestions kept for another try; the oldest are let go first."""
-_BUSY_SECONDS: Final = 2.0
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Deliveries:
-    """What one pass has told.
-
-    Attributes:
-        delivered: Events that destinations took.
-        failed: Attempts in vain; each is made again, later.
-        busy: Destinations that another process is telling just now.
-    """
-
-    delivered: int = 0
-    failed: int = 0
-    busy: int = 0
-
-    def __add__(self, other: Deliveries) -> Deliveries:
-        return Deliveries(
-            delivered=self.delivered + other.delivered,
-            failed=self.failed + other.failed,
-            busy=self.busy + other.busy,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +172,13 @@ class Regenerator:
                 return Deliveries()
             self._inside = True
             try:
-                done = self._deliver_all(progress)
+                done = deliver_all(
+                    self._outbox,
+                    self.orchestrator,
+                    self._told,
+                    clock=self.clock,
+                    progress=progress,
+                )
             finally:
                 self._inside = False
             self._deliveries += done
@@ -281,7 +265,7 @@ class Regenerator:
             entry = self.orchestrator.submit(suggestion)
         except InvalidSuggestionError as error:
             if not self._outcomes["invalid"]:
-                log.error("a suggestion breaks a rule; further ones are only counted: %s", error)
+                log.warning("a suggestion breaks a rule; further ones are only counted: %s", error)
             self._outcomes["invalid"] += 1
             return None
         self._outcomes[entry.outcome] += 1
@@ -289,38 +273,28 @@ class Regenerator:
             self._held.append(suggestion)
         return entry
 
-    def _deliver_all(self, progress: Callable[[int, int], None] | None) -> Deliveries:
-        total = Deliveries()
-        for done, destination in enumerate(self._told, start=1):
-            try:
-                with _locked(self._outbox, destination):
-                    total += self._deliver_to(destination)
-            except _BusyError:
-                total += Deliveries(busy=1)
-            if progress is not None:
-                progress(done, len(self._told))
-        return total
+    def _spawn(self) -> None:
+        with self._starting:
+            if self._thread is not None or self._interval is None:
+                return
+            self._stopped, self._woken = threading.Event(), threading.Event()
+            self._thread = threading.Thread(
+                target=self._deliver_often,
+                args=(self._stopped, self._woken, self._interval.total_seconds()),
+                daemon=True,
+                name="evolution-regenerator",
+            )
+            self._thread.start()
 
-    def _deliver_to(self, destination: Destination) -> Deliveries:
-        kept = self.orchestrator.list()
-        known = {suggestion.id: suggestion for suggestion in kept}
-        events = sorted(
-            (e for s in kept for e in events_of(s) if destination.wants(e)),
-            key=lambda event: event.at,
-        )
-        name = destination.name
-        self._outbox.put(name, events, now=self.clock())
-        delivered = failed = 0
-        while entries := self._outbox.due(name, now=self.clock()):
-            for entry in entries:
-                current = known.get(entry.event.suggestion.id, entry.event.suggestion)
-                error = _tell(destination, entry, current)
-                if error is None:
-                    self._outbox.delivered(name, entry.event.key, now=self.clock())
-                    delivered += 1
-                    continue
-                failed += 1
-                self._outbox.failed(name, entry, str(error), now=self.clock())
-                if not error.reachable:
-                    return Deliveries(delivered=delivered, failed=failed)
-        return Deliveries(delivered=delivered, failed=failed)
+    def _deliver_often(
+        self, stopped: threading.Event, woken: threading.Event, seconds: float
+    ) -> None:
+        while not stopped.is_set():
+            try:
+                with self._proposing:
+                    self._propose()
+                self.deliver()
+            except Exception:
+                log.exception("a delivery failed; the next one is tried all the same")
+            woken.wait(seconds)
+            woken.clear()

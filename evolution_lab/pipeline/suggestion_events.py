@@ -13,6 +13,7 @@ from evolution_lab.records.json_form import CAMEL_CASE
 SuggestionEventType = Literal[
     "suggestion.proposed",
     "suggestion.revised",
+    "suggestion.seconded",
     "suggestion.approved",
     "suggestion.rejected",
     "suggestion.superseded",
@@ -59,12 +60,12 @@ def events_of(suggestion: SpecSuggestion) -> Iterator[SuggestionEvent]:
 
     Every decision is an event, and so is the state it is in, where no decision says that. Of
     revisions only the present one is known. The keys depend on nothing else, so that asking again
-    gives the same events.
+    gives the same events. An approval that needs another person's beside it is ``seconded``.
     """
     for place, decision in enumerate(suggestion.approvals, start=1):
         yield SuggestionEvent(
             key=f"{suggestion.id}.d{place}",
-            type=_TYPES[decision.status],
+            type=_type_of(suggestion, place),
             at=decision.decided_at,
             suggestion=suggestion,
             decision=decision,
@@ -81,6 +82,18 @@ def events_of(suggestion: SpecSuggestion) -> Iterator[SuggestionEvent]:
         yield SuggestionEvent(
             key=f"{suggestion.id}.d{len(suggestion.approvals)}.{suggestion.status}",
             type=_TYPES[suggestion.status],
-            at=suggestion.approvals[-1].decided_at if suggestion.approvals else suggestion.created_at,
+            at=suggestion.approvals[-1].decided_at
+            if suggestion.approvals
+            else suggestion.created_at,
             suggestion=suggestion,
         )
+
+
+def _type_of(suggestion: SpecSuggestion, place: int) -> SuggestionEventType:
+    decision = suggestion.approvals[place - 1]
+    later = suggestion.approvals[place:]
+    if decision.status == "approved" and (
+        later[0].status != "withdrawn" if later else suggestion.status == "pending"
+    ):
+        return "suggestion.seconded"
+    return _TYPES[decision.status]

@@ -20,7 +20,7 @@ from evolution_lab.pipeline.destinations import asked_for
 from evolution_lab.pipeline.suggestion_events import SuggestionEvent
 from evolution_lab.records import SpecSuggestion, to_json
 
-_SECRET_PREFIX: Final = "whsec_"
+_SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what secrets begin with
 _BUSY: Final = frozenset({408, 425, 429})
 """Answers below 500 that speak of the receiver, not of what it was sent."""
 
@@ -61,7 +61,7 @@ class WebhookDestination:
 
     Examples:
         >>> WebhookDestination(url="https://hooks.example.com/T0/secret").name
-        'webhook:hooks.example.com:93d6967f'
+        'webhook:hooks.example.com:f4df2084'
     """
 
     url: str = field(repr=False)
