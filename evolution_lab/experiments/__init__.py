@@ -5,7 +5,7 @@
 ``InForce`` is what serving processes know of a rollout; ``create_spec_variant_resolver`` plugs it into
 the runtime of ``contracts``, ``current_variant`` answers a service with a framework of its own.
 ``SpecExperimentAnalyzer`` says what counted outcomes prove; ``SpecExperimentController`` advances, holds
-and rolls back by it.
+and rolls back by it. ``SpecExperimentRegistry`` keeps experiments, their state and their history.
 """
 
 from evolution_lab.experiments.analysis import ExperimentAnalysis, GuardrailResult
@@ -14,6 +14,12 @@ from evolution_lab.experiments.assignment import (
     Assignment,
     AssignmentReason,
     SpecExperimentRunner,
+)
+from evolution_lab.experiments.boundary_check import (
+    BoundaryFinding,
+    ControlCounts,
+    check_boundaries,
+    control_counts,
 )
 from evolution_lab.experiments.controller import (
     RolloutRegistry,
@@ -46,6 +52,7 @@ from evolution_lab.experiments.definition import (
     experiment_from,
     load_experiment,
 )
+from evolution_lab.experiments.duckdb_repository import DuckDBExperimentRepository
 from evolution_lab.experiments.in_force import (
     STATE_IN_FORCE,
     ExperimentInForce,
@@ -54,6 +61,16 @@ from evolution_lab.experiments.in_force import (
     file_source,
     read_state,
     write_state,
+)
+from evolution_lab.experiments.publishing import repository_outcomes, repository_source
+from evolution_lab.experiments.registry import SpecExperimentRegistry
+from evolution_lab.experiments.repository import (
+    ExperimentRepository,
+    ExperimentTable,
+    HistoryEntry,
+    InMemoryExperimentRepository,
+    Lease,
+    RegisteredExperiment,
 )
 from evolution_lab.experiments.resolver import (
     Serving,
@@ -74,17 +91,26 @@ __all__ = [
     "Assignment",
     "AssignmentReason",
     "Binding",
+    "BoundaryFinding",
+    "ControlCounts",
     "CountedOutcomes",
+    "DuckDBExperimentRepository",
     "ExperimentAnalysis",
     "ExperimentInForce",
+    "ExperimentRepository",
     "ExperimentStatus",
+    "ExperimentTable",
     "Guardrail",
     "GuardrailMetric",
     "GuardrailResult",
     "HashAlgorithm",
+    "HistoryEntry",
     "InForce",
+    "InMemoryExperimentRepository",
+    "Lease",
     "Look",
     "Namespace",
+    "RegisteredExperiment",
     "RolloutCounts",
     "RolloutDecision",
     "RolloutRegistry",
@@ -93,6 +119,7 @@ __all__ = [
     "SpecExperiment",
     "SpecExperimentAnalyzer",
     "SpecExperimentController",
+    "SpecExperimentRegistry",
     "SpecExperimentRunner",
     "Stage",
     "StageCounts",
@@ -100,7 +127,9 @@ __all__ = [
     "Unit",
     "UnitKind",
     "attributes_of",
+    "check_boundaries",
     "check_transition",
+    "control_counts",
     "create_spec_variant_resolver",
     "current_variant",
     "decide",
@@ -110,6 +139,8 @@ __all__ = [
     "merged",
     "read_state",
     "replay",
+    "repository_outcomes",
+    "repository_source",
     "resolve_unit",
     "serve",
     "write_state",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
+
+from pydantic import ConfigDict
 
 from evolution_lab.display import ResultMixin
 from evolution_lab.experiments.definition import GuardrailMetric
 from evolution_lab.records.json_form import CAMEL_CASE
 
 Verdict = Literal["harm", "safe", "inconclusive"]
+_INFINITE: Final[ConfigDict] = {**CAMEL_CASE, "ser_json_inf_nan": "strings"}
+"""An interval may be unbounded; JSON's null would not come back as infinity."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +37,7 @@ class GuardrailResult:
         reason: One sentence for people.
     """
 
-    __pydantic_config__ = CAMEL_CASE
+    __pydantic_config__ = _INFINITE
 
     metric: GuardrailMetric
     boundary: float
@@ -69,7 +73,7 @@ class ExperimentAnalysis(ResultMixin):
         reason: One sentence for people.
     """
 
-    __pydantic_config__ = CAMEL_CASE
+    __pydantic_config__ = _INFINITE
     _title: ClassVar[str] = "guardrails"
 
     key: str

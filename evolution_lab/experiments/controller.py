@@ -55,23 +55,23 @@ class RolloutRegistry(Protocol):
         """Append a look with its decision to the history of the experiment it is of."""
         ...
 
-    def advance(self, key: str, stage: int, *, actor: str, reason: str, at: datetime) -> None:
+    def advance(self, key: str, stage: int, *, actor: str, reason: str, at: datetime) -> object:
         """Begin a later stage."""
         ...
 
-    def complete(self, key: str, *, actor: str, reason: str, at: datetime) -> None:
+    def complete(self, key: str, *, actor: str, reason: str, at: datetime) -> object:
         """End a rollout with the variant for everybody."""
         ...
 
-    def roll_back(self, key: str, *, actor: str, reason: str, at: datetime) -> None:
+    def roll_back(self, key: str, *, actor: str, reason: str, at: datetime) -> object:
         """End a rollout with the control for everybody."""
         ...
 
-    def pause(self, key: str, *, actor: str, reason: str, at: datetime) -> None:
+    def pause(self, key: str, *, actor: str, reason: str, at: datetime) -> object:
         """Stop deciding until a person resumes; units keep the arms they have."""
         ...
 
-    def publish(self, *, at: datetime) -> None:
+    def publish(self, *, at: datetime) -> object:
         """Write the state in force anew, so that serving processes see that somebody watches."""
         ...
 
