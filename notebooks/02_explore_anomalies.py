@@ -21,7 +21,7 @@
 # columns, and run all cells. Without it the bundled forty minutes of a small shop are used.
 
 # %% tags=["parameters"]
-source = ""  # a file or folder; empty takes the bundled sample
+source = ""  # a file or folder; empty takes what is in `data`, or the bundled sample
 mapping = []  # for tables: ["operation=Name", "timestamp=Start:ns", "duration=Took:us"]
 data = ""  # the lab directory; empty takes a temporary one
 every = "30s"  # length of a window
@@ -30,6 +30,7 @@ every = "30s"  # length of a window
 import tempfile
 
 import plotly.io as pio
+import polars as pl
 
 from evolution_lab import Lab
 from evolution_lab.datasets import sample_path
@@ -37,7 +38,9 @@ from evolution_lab.export import signal_figure
 
 pio.renderers.default = "plotly_mimetype+notebook"
 lab = Lab(data or tempfile.mkdtemp(), window=every)
-lab.land(source or sample_path() / "spans.jsonl.gz", mapping=mapping)
+if source or not data:
+    lab.land(source or sample_path() / "spans.jsonl.gz", mapping=mapping)
+lab.samples().select(pl.len()).collect()
 
 # %% [markdown]
 # ## Is there enough to go by?
@@ -46,8 +49,6 @@ lab.land(source or sample_path() / "spans.jsonl.gz", mapping=mapping)
 # about twenty windows with calls, so a look at the number of calls a window comes first.
 
 # %%
-import polars as pl
-
 windows = lab.windows()
 overview = (
     windows.group_by("service", "operation_key")

@@ -18,7 +18,7 @@
 # evidence behind each, and takes decisions on them. Nothing is applied without one.
 
 # %% tags=["parameters"]
-source = ""  # a file or folder; empty takes the bundled sample
+source = ""  # a file or folder; empty takes what is in `data`, or the bundled sample
 mapping = []  # for tables: ["operation=Name", "timestamp=Start:ns", "duration=Took:us"]
 data = ""  # the lab directory; empty takes a temporary one
 every = "30s"  # length of a window
@@ -42,7 +42,9 @@ from evolution_lab.export import signal_figure
 pio.renderers.default = "plotly_mimetype+notebook"
 home = Path(data or tempfile.mkdtemp())
 lab = Lab(home, reports=home / "reports", window=every)
-lab.land(source or sample_path() / "spans.jsonl.gz", mapping=mapping)
+if source or not data:
+    lab.land(source or sample_path() / "spans.jsonl.gz", mapping=mapping)
+lab.samples().select(pl.len()).collect()
 
 # %% [markdown]
 # ## From signals to suggestions

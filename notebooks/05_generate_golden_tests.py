@@ -23,7 +23,7 @@
 # `operation` at one of its operations. Without it the bundled recording of a small shop is used.
 
 # %% tags=["parameters"]
-source = ""  # a recording; empty takes the bundled one
+source = ""  # a recording; empty takes what is in `data`, or the bundled one
 spec = ""  # its OpenAPI document, so that operations have their templates as names
 data = ""  # the lab directory; empty takes a temporary one
 operation = ""  # whose tests; empty takes the one that was called most
@@ -51,9 +51,10 @@ from evolution_lab.golden import (
 )
 
 home = Path(data or tempfile.mkdtemp())
-specs = [spec] if spec else [] if source else [str(sample_path() / "openapi.json")]
+specs = [spec] if spec else [] if source or data else [str(sample_path() / "openapi.json")]
 lab = Lab(home, specs=specs)
-lab.import_traffic(source or sample_path() / "traffic.har.zst")
+if source or not data:
+    print(lab.import_traffic(source or sample_path() / "traffic.har.zst"))
 
 # %% [markdown]
 # ## What was recorded?

@@ -19,6 +19,7 @@ from evolution_lab.cli.options import (
     Spec,
 )
 from evolution_lab.cli.output import print_json, print_table, print_text, progress_bar, tell
+from evolution_lab.cli.remembering import every_of, remember_every
 from evolution_lab.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -65,8 +66,10 @@ def suggest(
     from evolution_lab.lab import Lab
 
     lab = Lab(data, config=config, specs=spec)
+    every = every_of(data, every)
     with progress_bar("suggest") as progress:
         submitted = lab.suggest(every=every, traffic=traffic or (), progress=progress)
+    remember_every(data, every)
     if as_json:
         print_json(submitted.to_dicts())
         return
@@ -220,7 +223,7 @@ def report(
     """
     from evolution_lab.lab import Lab
 
-    files = Lab(data, config=config, specs=spec).report(output, every=every)
+    files = Lab(data, config=config, specs=spec).report(output, every=every_of(data, every))
     if as_json:
         print_json(files.to_dicts())
         return

@@ -9,6 +9,7 @@ import typer
 
 from evolution_lab.cli.options import DEFAULT_DATA, Config, Data, Every, Json, Output, Spec
 from evolution_lab.cli.output import print_json, print_result, print_text, progress_bar, tell
+from evolution_lab.cli.remembering import every_of, remember_every
 
 if TYPE_CHECKING:
     from evolution_lab.lab.every_night import NightlyRun
@@ -89,6 +90,7 @@ def run(
     if suites:
         golden = WrittenTests(suites=tuple(suites), base_url=base_url, run=fail_on == "drift")
     lab = Lab(data, config=config, specs=spec)
+    every = every_of(data, every)
     with progress_bar("run") as progress:
         done = walk_the_line(
             lab,
@@ -99,6 +101,7 @@ def run(
             output=output,
             progress=progress,
         )
+    remember_every(data, every)
     failed = done.fails(fail_on)  # type: ignore[arg-type]  # checked above
     if as_json:
         print_json(_document(done, fail_on, failed=failed))

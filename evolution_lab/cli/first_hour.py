@@ -1,4 +1,4 @@
-"""The first hour: ``demo``, ``init`` and ``doctor``."""
+"""The first hour: ``demo``, ``init``, ``doctor`` and ``notebook``."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(demo)
     app.command()(init)
     app.command()(doctor)
+    app.command()(notebook)
 
 
 def demo(
@@ -98,6 +99,50 @@ def doctor(data: Data = DEFAULT_DATA, config: Config = None, as_json: Json = Fal
         print_text("Everything needed is there." if found.healthy else "Something must be mended.")
     if not found.healthy:
         raise typer.Exit(1)
+
+
+def notebook(
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="Where the notebooks are put.")
+    ] = Path("notebooks"),
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="The lab directory; the sample without it."),
+    ] = None,
+    copy_only: Annotated[
+        bool, typer.Option("--copy-only", help="Put them there and open nothing.")
+    ] = False,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open a browser, or print the address.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Open JupyterLab with the notebooks in place, looking at your lab directory.
+
+    Notebooks that are there already stay as you left them.
+
+    Example: evolution-lab notebook --data data
+    """
+    import subprocess
+    import sys
+    from importlib.util import find_spec
+
+    from evolution_lab.errors import MissingExtraError
+    from evolution_lab.lab import copy_notebooks
+
+    if not copy_only and find_spec("jupyterlab") is None:
+        raise MissingExtraError("notebook", "evolution-lab notebook")
+    copied = copy_notebooks(folder, data=data)
+    if as_json:
+        print_json({"notebooks": [str(path) for path in copied]})
+    else:
+        for path in copied:
+            print_text(path)
+    if copy_only:
+        return
+    command = [sys.executable, "-m", "jupyterlab", str(folder)]
+    done = subprocess.run([*command, *([] if browser else ["--no-browser"])], check=False)  # noqa: S603 (our own arguments)
+    raise typer.Exit(done.returncode)
 
 
 def _document(walk: Walkthrough) -> dict[str, object]:

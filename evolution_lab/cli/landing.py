@@ -47,6 +47,7 @@ def land(
 
     Example: evolution-lab land calls.csv --map operation=Name --map timestamp=Start:ns --map duration=Took:us
     """
+    from evolution_lab.errors import InputError
     from evolution_lab.lab import Lab
 
     lab = Lab(data, config=config)
@@ -59,6 +60,10 @@ def land(
             service=service,
             dry_run=dry_run,
             progress=progress,
+        )
+    if not report.sources:
+        raise InputError(
+            f"{', '.join(map(str, paths))}: no file is there to land. Name a file, or a folder with files."
         )
     if as_json:
         print_json(report.to_document())

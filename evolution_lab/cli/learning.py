@@ -17,6 +17,7 @@ from evolution_lab.cli.output import (
     tell,
     utc,
 )
+from evolution_lab.cli.remembering import every_of
 from evolution_lab.errors import ConfigError, did_you_mean
 
 TRUTHS = {"true": True, "false": False}
@@ -150,7 +151,7 @@ def list_deployments(
     from evolution_lab.display import format_quantity, format_value
     from evolution_lab.lab import Lab
 
-    found = Lab(data, config=config).deploys(every=every)
+    found = Lab(data, config=config).deploys(every=every_of(data, every))
     if as_json:
         print_json(found.to_dicts())
         return

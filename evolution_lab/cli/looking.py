@@ -20,6 +20,7 @@ from evolution_lab.cli.options import (
     Until,
 )
 from evolution_lab.cli.output import print_json, print_table, print_text, tell, utc
+from evolution_lab.cli.remembering import every_of, remember_every
 
 if TYPE_CHECKING:
     from evolution_lab.records import DetectionResult, IntentSignal
@@ -91,7 +92,9 @@ def windows(
     from evolution_lab.lab import Lab
 
     lab = Lab(data, config=config, specs=spec)
-    frame = lab.windows(every=every, since=utc(since), until=utc(until), operation=operation)
+    frame = lab.windows(
+        every=every_of(data, every), since=utc(since), until=utc(until), operation=operation
+    )
     if output is not None:
         if output.suffix not in {".parquet", ".csv"}:
             raise InputError(f"--output == {str(output)!r}, must end in .parquet or .csv.")
@@ -143,6 +146,7 @@ def detect(
     from evolution_lab.records import to_python
 
     lab = Lab(data, config=config, specs=spec)
+    every = every if windows is not None else every_of(data, every)
     result = lab.detect(
         every=every,
         since=utc(since),
@@ -151,6 +155,8 @@ def detect(
         windows=windows,
         mapping=mapping or (),
     )
+    if windows is None:
+        remember_every(data, every)
     if operation is not None:
         result = result.concerning(lab.specs().keys_of(operation))
     if as_json:
@@ -170,8 +176,7 @@ def detect(
     thin = sum(len(verdicts) for verdicts in result.insufficient.values())
     tell(f"{result.operation_windows:,} operation-windows judged; {thin} verdicts of thin traffic.")
     if windows is None and (result.signals or result.workflows):
-        length = f" --every {every}" if every else ""
-        tell(f"Next: evolution-lab suggest --data {data}{length}")
+        tell(f"Next: evolution-lab suggest --data {data}")
 
 
 def _print_first(title: str, table: Table, *, everything: bool) -> None:

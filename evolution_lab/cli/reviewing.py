@@ -8,6 +8,7 @@ import typer
 
 from evolution_lab.cli.options import DEFAULT_DATA, Config, Data, Every, Reviewer, Spec
 from evolution_lab.cli.output import print_text, tell
+from evolution_lab.cli.remembering import every_of
 from evolution_lab.errors import ConfigError
 
 
@@ -61,7 +62,7 @@ def review(
             "this lab's is a file. Without --listen the page is for this machine."
         )
     lab = Lab(data, config=config, specs=spec)
-    board = lab.review_board(reviewer=reviewer, every=every)
+    board = lab.review_board(reviewer=reviewer, every=every_of(data, every))
     host = "127.0.0.1" if listen is None else listen_address(listen)[0]
     server = ReviewServer(board, host=host, port=port)
     print_text(server.url)

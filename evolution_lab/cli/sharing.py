@@ -9,6 +9,7 @@ import typer
 
 from evolution_lab.cli.options import DEFAULT_DATA, Config, Data, Every, Json
 from evolution_lab.cli.output import print_json, print_table, print_text, tell
+from evolution_lab.cli.remembering import every_of
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The exported lab.")]
 
@@ -36,7 +37,7 @@ def export_lab(
     """
     from evolution_lab.lab import Lab
 
-    written = Lab(data, config=config).export(file, every=every)
+    written = Lab(data, config=config).export(file, every=every_of(data, every))
     about = Lab.open_export(written).about
     if as_json:
         print_json({"file": str(written), "bytes": written.stat().st_size, **about})

@@ -10,7 +10,6 @@ import typer
 from evolution_lab.errors import NotYetAvailableError
 
 COMMANDS: Final = {
-    "notebook": "Open JupyterLab with the notebooks in place.",
     "watch": "Follow a growing lake.",
     "mute": "Silence an operation for a while.",
 }

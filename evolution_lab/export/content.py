@@ -42,6 +42,7 @@ class Provenance:
         command: The command that wrote the report.
         data_digest: Hash of the set of landed batches the numbers were computed from.
         package_version: The version of this package.
+        suggestion_command: The command that shows a suggestion, ``{id}`` where its id goes.
         generated_at: When it was written; None keeps the clock out, so that the same state gives
             the same bytes.
     """
@@ -49,6 +50,7 @@ class Provenance:
     command: str
     data_digest: str
     package_version: str
+    suggestion_command: str = "evolution-lab suggestions show {id}"
     generated_at: datetime | None = None
 
 

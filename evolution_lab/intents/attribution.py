@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import polars as pl
-from scipy.stats import fisher_exact
+import scipy
 
 from evolution_lab.intents.carriers import (
     payload_carrier,
@@ -188,7 +188,7 @@ def _carrier(calls: pl.DataFrame, column: str) -> dict[str, Any] | None:
     other_calls, other_hits = int(others["calls"].sum()), int(others["hit"].sum())
     if other_calls == 0:
         return None
-    p_value = fisher_exact(
+    p_value = scipy.stats.fisher_exact(
         [[top["hit"], top["calls"] - top["hit"]], [other_hits, other_calls - other_hits]],
         alternative="greater",
     ).pvalue

@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import statsmodels.api as sm
 
 from evolution_lab.datasets import NULL_START, null_samples, plant
 from evolution_lab.display import ResultMixin
@@ -191,6 +190,8 @@ def fit_map(cases: Cases, *, provenance: dict[str, Any]) -> ConfidenceMap:
         provenance: What they are, for whoever reads the map.
     """
     design = features(cases.metrics, cases.p_values, cases.n_obs)
+    import statsmodels.api as sm
+
     result = sm.GLM(cases.truths.astype(float), design, family=sm.families.Binomial()).fit()
     return ConfidenceMap(
         coefficients=tuple(float(value) for value in result.params),

@@ -10,9 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import statsmodels.api as sm
-from scipy.stats import mannwhitneyu
-from statsmodels.stats.proportion import confint_proportions_2indep
+import scipy
 
 LEVEL: Final = 0.01
 FEWEST: Final = 10
@@ -33,6 +31,8 @@ def rate_difference(hit: int, calls: int, other_hit: int, other_calls: int) -> l
     """
     if not calls or not other_calls:
         return None
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
     low, high = confint_proportions_2indep(hit, calls, other_hit, other_calls, method="newcomb")
     return [float(low), float(high)]
 
@@ -56,6 +56,8 @@ def remaining_carriers(calls: pl.DataFrame, named: Mapping[str, str]) -> set[str
             for column, value in named.items()
         ]
     )
+    import statsmodels.api as sm
+
     design = sm.add_constant(indicators, has_constant="add")
     if np.linalg.matrix_rank(design) < design.shape[1]:
         return set(named)  # They cannot be told apart.
@@ -97,7 +99,7 @@ def payload_carrier(calls: pl.DataFrame) -> dict[str, Any] | None:
     large, small = sizes[hit], sizes[~hit]
     if min(len(large), len(small)) < FEWEST or large.max() == small.min():
         return None
-    test = mannwhitneyu(large, small, alternative="greater")
+    test = scipy.stats.mannwhitneyu(large, small, alternative="greater")
     auc = float(test.statistic) / (len(large) * len(small))
     if auc < LEAST_AUC or test.pvalue > LEVEL:
         return None

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any, ClassVar
 
 import polars as pl
-from scipy.stats import beta, binom, chi2
+import scipy
 
 from evolution_lab.datasets import read_faults
 from evolution_lab.display import ResultMixin
@@ -210,16 +210,18 @@ def _share(count: int, n: int, *, miss: float = 0.05) -> tuple[float, float] | N
     """Return the interval of a share by Clopper & Pearson (1934)."""
     if not n:
         return None
-    low = float(beta.ppf(miss / 2, count, n - count + 1)) if count else 0.0
-    return low, float(beta.ppf(1 - miss / 2, count + 1, n - count)) if count < n else 1.0
+    low = float(scipy.stats.beta.ppf(miss / 2, count, n - count + 1)) if count else 0.0
+    return low, float(
+        scipy.stats.beta.ppf(1 - miss / 2, count + 1, n - count)
+    ) if count < n else 1.0
 
 
 def _rate(count: int, exposure: float, *, miss: float = 0.05) -> tuple[float, float] | None:
     """Return the interval of a Poisson rate by Garwood (1936)."""
     if not exposure:
         return None
-    low = float(chi2.ppf(miss / 2, 2 * count)) / 2 if count else 0.0
-    return low / exposure, float(chi2.ppf(1 - miss / 2, 2 * count + 2)) / 2 / exposure
+    low = float(scipy.stats.chi2.ppf(miss / 2, 2 * count)) / 2 if count else 0.0
+    return low / exposure, float(scipy.stats.chi2.ppf(1 - miss / 2, 2 * count + 2)) / 2 / exposure
 
 
 def _f1(found: int, false: int, labels: int) -> tuple[float, float] | None:
@@ -241,5 +243,5 @@ def _f1(found: int, false: int, labels: int) -> tuple[float, float] | None:
 def _of_median(ordered: Sequence[float]) -> tuple[float, float] | None:
     """Return the interval of a median by order statistics; None for fewer than six values."""
     n = len(ordered)
-    rank = int(binom.ppf(0.025, n, 0.5)) if n else 0
+    rank = int(scipy.stats.binom.ppf(0.025, n, 0.5)) if n else 0
     return None if rank < 1 else (ordered[rank - 1], ordered[n - rank])

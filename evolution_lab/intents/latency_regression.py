@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.stats import binom
+import scipy
 
 from evolution_lab.intents.baseline import (
     HORIZONS,
@@ -235,8 +235,8 @@ def _quantile_interval(histogram: Floats, first: int, level: float) -> tuple[flo
     """Return a 95 % interval of a quantile from order statistics (David & Nagaraja 2003, 7.1)."""
     cumulative = histogram.cumsum()
     calls = int(cumulative[-1])
-    low = max(int(binom.ppf(0.025, calls, level)), 1)
-    high = min(int(binom.ppf(0.975, calls, level)) + 1, calls)
+    low = max(int(scipy.stats.binom.ppf(0.025, calls, level)), 1)
+    high = min(int(scipy.stats.binom.ppf(0.975, calls, level)) + 1, calls)
     return (
         bin_value(first + int(np.searchsorted(cumulative, low))),
         bin_value(first + int(np.searchsorted(cumulative, high))),

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from scipy.stats import t as student
+import scipy
 
 from evolution_lab.intents.baseline import LENGTH, MINIMUM
 from evolution_lab.intents.evidence import evidence_frame
@@ -53,7 +53,7 @@ class LatencyValuesDetector:
                 middle = float(np.median(past))
                 wide = max(1.4826 * float(np.median(np.abs(past - middle))), _SMALLEST_SPREAD)
                 distance = (logs[t, i] - middle - np.log(SMALLEST_SLOWDOWN)) / wide
-                p_value[t, i] = student.sf(distance, _DEGREES_OF_FREEDOM)
+                p_value[t, i] = scipy.stats.t.sf(distance, _DEGREES_OF_FREEDOM)
                 baseline[t, i], spread[t, i] = np.exp(middle), wide
         calls = np.nan_to_num(view.calls)
         return evidence_frame(

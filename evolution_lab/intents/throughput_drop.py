@@ -24,7 +24,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.stats import chi2
+import scipy
 
 from evolution_lab.intents.baseline import (
     HORIZONS,
@@ -215,5 +215,5 @@ class ThroughputDropDetector:
 def _poisson_interval(observed: Floats, *, level: float = 0.95) -> tuple[Floats, Floats]:
     """Return Garwood's (1936) exact interval of a Poisson mean."""
     tail = (1.0 - level) / 2.0
-    low = np.where(observed > 0, chi2.ppf(tail, 2 * observed) / 2, 0.0)
-    return np.nan_to_num(low), chi2.ppf(1 - tail, 2 * observed + 2) / 2
+    low = np.where(observed > 0, scipy.stats.chi2.ppf(tail, 2 * observed) / 2, 0.0)
+    return np.nan_to_num(low), scipy.stats.chi2.ppf(1 - tail, 2 * observed + 2) / 2

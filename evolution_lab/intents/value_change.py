@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.stats import t as student
+import scipy
 
 from evolution_lab.intents.tails import cauchy_tails, cauchy_terms
 
@@ -78,7 +78,7 @@ def value_changes(values: Floats, *, per_day: int, level: float) -> ValueChanges
     shift = _weaker(_deviation(means, local, lag=SHIFT), _deviation(off_means, local, lag=SHIFT))
     z = np.stack([spike, shift])
     tested = ~np.isnan(z)
-    p = 2.0 * student.sf(np.abs(np.where(tested, z, 0.0)), TAIL)
+    p = 2.0 * scipy.stats.t.sf(np.abs(np.where(tested, z, 0.0)), TAIL)
     terms = np.where(tested, cauchy_terms(p), 0.0).sum(axis=0)
     count = tested.sum(axis=0)
     combined = np.where(count > 0, cauchy_tails(terms / np.maximum(count, 1)), 1.0)

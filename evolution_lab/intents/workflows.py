@@ -32,8 +32,8 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import scipy
 from scipy import sparse
-from scipy.stats import hypergeom
 
 from evolution_lab.records import OperationRef, Workflow
 from evolution_lab.schemas import EDGES, SEQUENCES, check
@@ -293,7 +293,7 @@ def chain_labels(sequences: _Sequences, chains: Sequence[Chain]) -> list[Literal
         for k in range(2, len(chain)):
             both = len(sequences.runs_of(chain[: k + 1]))
             on = len(sequences.runs_of(chain[k - 1 : k + 1]))
-            p_value = hypergeom.sf(both - 1, int(counts[chain[k - 1]]), came, on)
+            p_value = scipy.stats.hypergeom.sf(both - 1, int(counts[chain[k - 1]]), came, on)
             smallest, came = min(smallest, float(p_value)), both
         labels.append("chain" if smallest * tests <= LEVEL else "path")
     return labels

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from evolution_lab.lab.every_night import NightlyRun, walk_the_line
     from evolution_lab.lab.examining import examine_lab
     from evolution_lab.lab.installation import Check, Examination, examine_installation
+    from evolution_lab.lab.notebook_folder import copy_notebooks
     from evolution_lab.lab.opened import OpenedLab
     from evolution_lab.lab.settings_file import settings_text, write_settings
     from evolution_lab.lab.whole import Lab
@@ -23,6 +24,7 @@ _HOMES = {
     "Lab": "whole",
     "NightlyRun": "every_night",
     "OpenedLab": "opened",
+    "copy_notebooks": "notebook_folder",
     "examine_installation": "installation",
     "examine_lab": "examining",
     "settings_text": "settings_file",
@@ -36,6 +38,7 @@ __all__ = [
     "Lab",
     "NightlyRun",
     "OpenedLab",
+    "copy_notebooks",
     "examine_installation",
     "examine_lab",
     "settings_text",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -260,13 +261,15 @@ class LabDecisions(LabFindings):
             command: The command that gives the report again; made up from the arguments without it.
         """
         window = format_timedelta(self._window(every))
+        lab = shlex.quote(str(self.data))
         return write_report(
             Path(output) if output is not None else self.reports,
             detection=self._with_deployments(self.detect(every=every), every),
             windows=self.windows(every=every),
             suggestions=self.suggestions(),
             provenance=Provenance(
-                command=command or f"evolution-lab report --data {self.data} --every {window}",
+                command=command or f"evolution-lab report --data {lab} --every {window}",
+                suggestion_command=f"evolution-lab suggestions show {{id}} --data {lab}",
                 data_digest=self.lake.digest(),
                 package_version=__version__,
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -96,13 +97,15 @@ class OpenedLab:
             output: Where to.
             command: The command that gives the report again; made up without it.
         """
+        again = f"evolution-lab lab open {shlex.quote(self.file.name)} --report reports"
         return write_report(
             Path(output),
             detection=self._contents.detection,
             windows=self.windows(),
             suggestions=self.suggestions(),
             provenance=Provenance(
-                command=command or f"evolution-lab lab open {self.file.name} --report reports",
+                command=command or again,
+                suggestion_command=again,
                 data_digest=self._contents.data_digest,
                 package_version=self._contents.package_version,
             ),

@@ -12,6 +12,10 @@ from evolution_lab.errors import InputError
 from evolution_lab.lab.deciding import LabDecisions
 from evolution_lab.telemetry.state import STATE_FILE, open_state
 
+_WINDOWS: Final = re.compile(
+    r"\b(windows|show|describe|summarize|information_schema|pragma_\w+|duckdb_\w+)\b", re.IGNORECASE
+)
+"""Queries that name the windows, or ask which tables there are: others need not wait for them."""
 _STATE_TABLES: Final = (
     "intent_snapshots",
     "spec_suggestions",
@@ -43,7 +47,7 @@ class LabQueries(LabDecisions):
                 f"CREATE VIEW samples AS SELECT * FROM read_parquet([{listed}], union_by_name=true)"  # noqa: S608 (file names of our own, quoted)
             )
             connection.register("operations", self.lake.operations().to_arrow())
-            if re.search(r"\bwindows\b", query, re.IGNORECASE):
+            if _WINDOWS.search(query):
                 connection.register("windows", self.windows().to_arrow())
         traffic = [str(path) for path in self.lake.live_files("traffic")]
         if traffic:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -188,7 +189,8 @@ class _Landing:
         if landed_at is not None and landed_at.tzinfo is None:
             raise InputError(f"landed_at == {landed_at.isoformat()!r}, must have a time zone.")
         redactor = RowRedactor(
-            Redactor(_key(lake.data_dir, dry_run=dry_run)), frozenset(options.config.attributes)
+            lambda: Redactor(_key(lake.data_dir, dry_run=dry_run)),
+            frozenset(options.config.attributes),
         )
         writer = BatchWriter(
             lake=lake,
@@ -273,6 +275,8 @@ class _Landing:
                 )
             )
             return
+        first = next(chunks, None)  # A mapping that does not fit leaves no key behind.
+        chunks = chain(() if first is None else (first,), chunks)
         row_ids = RowIds(self.writer.redactor.salt())
         origin = Origin(name=name, key=key, reader=reader, row_ids=row_ids)
         written: list[BatchRecord] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import blake2b
 
 import orjson
@@ -22,14 +23,20 @@ class RowRedactor:
     """Redacts rows and rejects, and counts what it left out.
 
     Attributes:
-        redactor: The recognisers and the lab's key.
+        open_redactor: Gives the recognisers and the lab's key, at first use: where no row can be
+            read, no key is made.
         allowed: Names of attributes that are stored.
         dropped: Attributes left out here, counted by name.
     """
 
-    redactor: Redactor
+    open_redactor: Callable[[], Redactor]
     allowed: Collection[str]
     dropped: Counter[str] = field(default_factory=Counter)
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """The recognisers and the lab's key."""
+        return self.open_redactor()
 
     def salt(self) -> bytes:
         """Return a key derived from the lab's key, for hashes of lines."""

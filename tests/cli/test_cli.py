@@ -31,6 +31,7 @@ READY = {
     "demo",
     "init",
     "doctor",
+    "notebook",
     "run",
     "lab export",
     "suggestions reopen",

@@ -13,6 +13,8 @@ import jupytext
 import nbformat
 import pytest
 
+from evolution_lab.cli import main
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 TRAINTICKET = Path(__file__).parents[2].parent / "shared" / "data" / "trainticket"
 MAPPING = [
@@ -92,3 +94,32 @@ def test_another_recording_by_one_parameter(name: str, tmp_path: Path):
     done = json.loads((tmp_path / "out.ipynb").read_text(encoding="utf-8"))
     said = json.dumps([cell.get("outputs") for cell in done["cells"]])
     assert "805,257" in said if name.startswith("01") else "application/vnd.plotly" in said
+
+
+def test_notebooks_are_put_where_somebody_works_and_stay_as_they_are_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    hostile = tmp_path / 'a "quoted" lab'
+    arguments = [
+        "notebook",
+        str(tmp_path / "mine"),
+        "--data",
+        str(hostile),
+        "--copy-only",
+        "--json",
+    ]
+    assert main(arguments) == 0
+    written = json.loads(capsys.readouterr().out)["notebooks"]
+    assert [Path(name).stem for name in written] == STORY
+    for name in written:
+        cells = nbformat.read(name, as_version=4).cells
+        parameters = next(c for c in cells if "parameters" in c.metadata.get("tags", []))
+        values: dict[str, object] = {}
+        exec(parameters.source, values)
+        assert values["data"] == str(hostile.resolve())
+    Path(written[0]).write_text("mine")
+    assert main(arguments) == 0
+    assert Path(written[0]).read_text() == "mine"
+    (tmp_path / "file").write_text("")
+    assert main(["notebook", str(tmp_path / "file"), "--copy-only"]) == 2
+    assert "cannot hold the notebooks" in capsys.readouterr().err

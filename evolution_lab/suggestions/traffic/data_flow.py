@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, Final, Literal
 
 import numpy as np
-from scipy.stats import binom, poisson
+import scipy
 
 from evolution_lab.records import Workflow
 from evolution_lab.records.json_form import CAMEL_CASE
@@ -253,7 +253,7 @@ def _link(
     if len(rows) < FEWEST_RUNS or matches < LEAST_SHARE * len(rows):
         return None
     expected = _expected(rows, told, given, tenants)
-    p = min(1.0, family * float(poisson.sf(matches - 1, max(expected, 1e-9))))
+    p = min(1.0, family * float(scipy.stats.poisson.sf(matches - 1, max(expected, 1e-9))))
     if p > ALPHA or matches < LEAST_LIFT * expected:
         return None
     return FlowLink(
@@ -359,6 +359,6 @@ def _saved(runs: Sequence[Sequence[Exchange]]) -> tuple[int, tuple[int, int]]:
         for run in runs
     )
     n = len(waits)
-    low = max(int(binom.ppf(0.025, n, 0.5)) - 1, 0)
-    high = min(int(binom.ppf(0.975, n, 0.5)) + 1, n - 1)
+    low = max(int(scipy.stats.binom.ppf(0.025, n, 0.5)) - 1, 0)
+    high = min(int(scipy.stats.binom.ppf(0.975, n, 0.5)) + 1, n - 1)
     return waits[(n - 1) // 2], (waits[low], waits[high])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from scipy.stats import binom
+import scipy
 
 from evolution_lab.contracts import OperationSpec
 from evolution_lab.records import OperationRef
@@ -272,7 +272,7 @@ def _undeclared_error(spec: OperationSpec, exchange: Exchange) -> str | None:
 
 def _tested(found: Sequence[Drift]) -> list[TrafficFinding]:
     enough = [d for d in found if len(d.seen.by) >= FEWEST and _sessions(d.seen.by) >= FEWEST]
-    raw = [float(binom.sf(len(d.seen.by) - 1, d.seen.of, TOLERATED)) for d in enough]
+    raw = [float(scipy.stats.binom.sf(len(d.seen.by) - 1, d.seen.of, TOLERATED)) for d in enough]
     findings = []
     for drift, p in zip(enough, holm(raw, family=len(found)), strict=True):
         if p > ALPHA:

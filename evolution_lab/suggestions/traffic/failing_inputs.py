@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import hypergeom, norm
+import scipy
 
 from evolution_lab.contracts import OperationSpec
 from evolution_lab.records import OperationRef
@@ -138,7 +138,7 @@ def _strongest(rows: Rows, left: Mask, family: int) -> Association | None:
     holds = np.array([c.holds for c in rows.candidates]) & left
     with_it = holds.sum(axis=1)
     both = (holds & failed).sum(axis=1)
-    p = hypergeom.sf(both - 1, total, failures, with_it)
+    p = scipy.stats.hypergeom.sf(both - 1, total, failures, with_it)
     order = sorted(range(len(p)), key=lambda i: (p[i], rows.candidates[i].sort_key))
     for index in order:
         if p[index] * family > ALPHA:
@@ -202,7 +202,7 @@ def newcombe(a: int, m: int, c: int, n: int) -> tuple[float, float]:
 
 
 def _wilson(k: int, n: int) -> tuple[float, float]:
-    z = float(norm.ppf(0.975))
+    z = float(scipy.stats.norm.ppf(0.975))
     p = k / n
     middle, spread = p + z * z / (2 * n), z * float(np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)))
     return (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
@@ -221,7 +221,7 @@ def _within_tenants(rows: Rows, holds: Mask, failed: Mask, left: Mask) -> float:
         variance += m * k * (n - m) * (n - k) / (n * n * (n - 1))
     if variance <= 0:
         return 1.0
-    return float(norm.sf((excess - 0.5) / np.sqrt(variance)))
+    return float(scipy.stats.norm.sf((excess - 0.5) / np.sqrt(variance)))
 
 
 def _onset(failed: npt.NDArray[np.bool_]) -> int:

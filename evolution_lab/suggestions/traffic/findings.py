@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from scipy.stats import beta
+import scipy
 
 from evolution_lab.display import ResultMixin
 from evolution_lab.records import EvidenceItem, Priority
@@ -177,8 +177,8 @@ def share_bounds(k: int, n: int) -> tuple[float, float]:
         >>> low, round(high, 3)
         (0.0, 0.012)
     """
-    low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
-    high = float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
+    low = float(scipy.stats.beta.ppf(0.025, k, n - k + 1)) if k else 0.0
+    high = float(scipy.stats.beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
     return low, high
 
 

@@ -9,7 +9,6 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-import statsmodels.api as sm
 
 from evolution_lab.contracts import OperationSpec
 from evolution_lab.records import OperationRef
@@ -141,6 +140,8 @@ def _fit(
         if clustered
         else {"cov_type": "HC3"}
     )
+    import statsmodels.api as sm
+
     fit = sm.OLS(y, x).fit(**how)
     usual = float(np.exp(np.median(y)))
     found = []

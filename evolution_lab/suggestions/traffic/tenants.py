@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from scipy.stats import fisher_exact
+import scipy
 
 from evolution_lab.suggestions.traffic.exchanges import Exchange
 
@@ -30,5 +30,5 @@ def scope_of(showing: Sequence[Exchange], all_calls: Sequence[Exchange]) -> str 
     k = len(showing)
     if not others or own < k:
         return None
-    p = float(fisher_exact([[k, own - k], [0, others]], alternative="greater").pvalue)
+    p = float(scipy.stats.fisher_exact([[k, own - k], [0, others]], alternative="greater").pvalue)
     return tenant if p <= _LEVEL else None
