@@ -213,17 +213,27 @@ def report(
     data: Data = DEFAULT_DATA,
     output: Output = None,
     every: Every = None,
+    light: Annotated[
+        bool, typer.Option("--light", help="HTML without plotly: small trends, under 300 KB.")
+    ] = False,
+    tables: Annotated[
+        bool, typer.Option("--csv", help="Write signals and suggestions as CSV too.")
+    ] = False,
     spec: Spec = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Write the report as HTML, Markdown and JSON.
 
+    Texts from traffic are safe in each: no markup, no script, no formula of a spreadsheet.
+
     Example: evolution-lab report --output reports/
     """
     from evolution_lab.lab import Lab
 
-    files = Lab(data, config=config, specs=spec).report(output, every=every_of(data, every))
+    files = Lab(data, config=config, specs=spec).report(
+        output, every=every_of(data, every), light=light, tables=tables
+    )
     if as_json:
         print_json(files.to_dicts())
         return

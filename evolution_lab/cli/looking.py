@@ -89,6 +89,7 @@ def windows(
     Example: evolution-lab windows --every 5m --operation 'GET /users/{id}'
     """
     from evolution_lab.errors import InputError
+    from evolution_lab.export.csv_tables import csv_text
     from evolution_lab.lab import Lab
 
     lab = Lab(data, config=config, specs=spec)
@@ -102,7 +103,10 @@ def windows(
         if output.suffix == ".parquet":
             frame.write_parquet(output)
         else:
-            frame.drop("top_errors").write_csv(output)
+            plain = frame.drop("top_errors")
+            output.write_text(
+                csv_text(plain.columns, plain.iter_rows(named=True)), "utf-8", newline=""
+            )
         tell(f"Wrote {frame.height} windows to {output}")
         return
     if as_json:

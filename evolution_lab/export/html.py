@@ -35,22 +35,28 @@ MANY_CARDS: Final = 150
 """From here on the browser lays out only what is on the screen."""
 MOST_TRENDS: Final = 4
 """Signals whose trend stands beside a suggestion."""
+_NO_SCRIPT: Final = "'none'"
 _LONGEST_TEXT: Final = 4_000
 _GRAVITY: Final = {"high": 0, "medium": 1, "low": 2}
 _TEMPLATES: Final = "evolution_lab.export"
 
 
 def render_html(
-    content: ReportContent, *, progress: Callable[[int, int], None] | None = None
+    content: ReportContent,
+    *,
+    light: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """Return the report as one self-contained HTML document, under 6 MB for an ordinary lab.
 
     Args:
         content: What the report says.
+        light: Leave plotly out: small trends for charts, no script at all, under 300 KB for an
+            ordinary lab.
         progress: Called with (figures done, figures in all).
     """
-    figures = _figures(content, progress)
-    plotly_js, report_js = _plotly_js(), _asset("report.js")
+    figures = {} if light else _figures(content, progress)
+    plotly_js, report_js = ("", "") if light else (_plotly_js(), _asset("report.js"))
     return (
         _environment()
         .get_template("report.html.j2")
@@ -61,7 +67,8 @@ def render_html(
             css=Markup(_asset("report.css")),  # noqa: S704 (our own file)
             plotly_js=Markup(plotly_js),  # noqa: S704 (the library's own file)
             report_js=Markup(report_js),  # noqa: S704 (our own file)
-            policy=_policy(plotly_js, report_js),
+            policy=_policy() if light else _policy(plotly_js, report_js),
+            light=light,
             many=MANY_CARDS,
             most_verdicts=MOST_VERDICTS,
             most_trends=MOST_TRENDS,
@@ -137,7 +144,7 @@ def _policy(*scripts: str) -> str:
         for script in scripts
     )
     return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        f"default-src 'none'; script-src {hashes or _NO_SCRIPT}; style-src 'unsafe-inline'; "
         "img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
     )
 

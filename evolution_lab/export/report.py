@@ -12,6 +12,7 @@ import polars as pl
 
 from evolution_lab.display import ResultMixin
 from evolution_lab.export.content import Provenance, report_content
+from evolution_lab.export.csv_tables import signals_csv, suggestions_csv
 from evolution_lab.export.html import render_html
 from evolution_lab.export.markdown import render_markdown
 from evolution_lab.records import DetectionResult, SpecSuggestion, to_python
@@ -31,6 +32,7 @@ class ReportFiles(ResultMixin):
         html: One self-contained page.
         markdown: The same for a pull request.
         json: The same for programs, see ``report_document``.
+        tables: ``signals.csv`` and ``suggestions.csv``, where they were asked for.
     """
 
     _title: ClassVar[str] = "Report"
@@ -38,11 +40,12 @@ class ReportFiles(ResultMixin):
     html: Path
     markdown: Path
     json: Path
+    tables: tuple[Path, ...] = ()
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """All files written."""
-        return (self.html, self.markdown, self.json)
+        return (self.html, self.markdown, self.json, *self.tables)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return one row a file: ``format``, ``path`` and ``bytes``."""
@@ -52,6 +55,7 @@ class ReportFiles(ResultMixin):
                 ("html", self.html),
                 ("markdown", self.markdown),
                 ("json", self.json),
+                *(("csv", path) for path in self.tables),
             )
         ]
 
@@ -63,6 +67,8 @@ def write_report(
     windows: pl.DataFrame,
     suggestions: Sequence[SpecSuggestion],
     provenance: Provenance,
+    light: bool = False,
+    tables: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> ReportFiles:
     """Write ``suggestions.html``, ``suggestions.md`` and ``suggestions.json`` into a folder.
@@ -76,10 +82,12 @@ def write_report(
         windows: The ``schemas.WINDOWS`` frame it was found in, all windows of one length.
         suggestions: All suggestions, of any status.
         provenance: What gives the numbers again.
+        light: Leave plotly out of the HTML: small trends in place of charts.
+        tables: Write ``signals.csv`` and ``suggestions.csv`` too, safe for spreadsheets.
         progress: Called with (figures done, figures in all).
 
     Returns:
-        The paths of the three files.
+        The paths of the files.
 
     Raises:
         FrameContractError: ``windows`` breaks its contract.
@@ -96,11 +104,16 @@ def write_report(
         html=output / f"{_NAME}.html",
         markdown=output / f"{_NAME}.md",
         json=output / f"{_NAME}.json",
+        tables=(output / "signals.csv", output / "suggestions.csv") if tables else (),
     )
     make_folder(output)
-    publish_bytes(written.html, _utf8(render_html(content, progress=progress)))
+    publish_bytes(written.html, _utf8(render_html(content, light=light, progress=progress)))
     publish_bytes(written.markdown, _utf8(render_markdown(content)))
     publish_bytes(written.json, _utf8(json.dumps(document, indent=2, allow_nan=False) + "\n"))
+    if tables:
+        texts = (signals_csv(detection.signals), suggestions_csv(content.suggestions))
+        for path, text in zip(written.tables, texts, strict=True):
+            publish_bytes(path, _utf8(text))
     return written
 
 

@@ -251,6 +251,8 @@ class LabDecisions(LabFindings):
         output: str | Path | None = None,
         *,
         every: str | timedelta | None = None,
+        light: bool = False,
+        tables: bool = False,
         command: str | None = None,
     ) -> ReportFiles:
         """Write the report: ``suggestions.html``, ``.md`` and ``.json``.
@@ -258,6 +260,8 @@ class LabDecisions(LabFindings):
         Args:
             output: Where to; ``reports`` without it.
             every: Window length.
+            light: Leave plotly out of the HTML: small trends in place of charts, under 300 KB.
+            tables: Write ``signals.csv`` and ``suggestions.csv`` too.
             command: The command that gives the report again; made up from the arguments without it.
         """
         window = format_timedelta(self._window(every))
@@ -267,6 +271,8 @@ class LabDecisions(LabFindings):
             detection=self._with_deployments(self.detect(every=every), every),
             windows=self.windows(every=every),
             suggestions=self.suggestions(),
+            light=light,
+            tables=tables,
             provenance=Provenance(
                 command=command or f"evolution-lab report --data {lab} --every {window}",
                 suggestion_command=f"evolution-lab suggestions show {{id}} --data {lab}",
