@@ -39,7 +39,7 @@ def land(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Land telemetry: OTLP, CSV, Parquet, access logs; plain, gzip or zstd.
+    """Land telemetry: OTLP, Jaeger, Zipkin, HAR, CSV, Parquet, access logs; plain, gzip or zstd.
 
     Landing twice lands once. What cannot be read is quarantined with its reason.
 

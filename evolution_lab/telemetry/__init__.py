@@ -1,7 +1,7 @@
 """Production traffic in, a lake of samples out.
 
-Takes files and folders (OTLP JSON lines, OTLP protobuf, CSV and Parquet through a column mapping,
-access logs; plain, gzip or zstd), frames of polars, pandas, Arrow and DuckDB, and ``TelemetrySample``
+Takes files and folders (OTLP JSON lines, OTLP protobuf, Jaeger and Zipkin JSON, HTTP archives, CSV
+and Parquet through a column mapping, access logs; plain, gzip or zstd), frames of polars, pandas, Arrow and DuckDB, and ``TelemetrySample``
 records; and live requests: ``create_tracing_middleware`` watches an ASGI or WSGI application and tells
 its listeners of each ``Exchange``. Gives ``Lake``: the landed samples (``schemas.SAMPLES``), the operations, what was
 quarantined and why, and the one list of files that count. ``open_state`` is the way into the state

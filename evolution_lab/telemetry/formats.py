@@ -13,10 +13,13 @@ from typing import Final, cast
 from evolution_lab.errors import UnknownFormatError, did_you_mean
 from evolution_lab.telemetry.access_logs import AccessLogReader
 from evolution_lab.telemetry.csv_tables import CsvReader
+from evolution_lab.telemetry.har import HarReader
+from evolution_lab.telemetry.jaeger_json import JaegerJsonReader
 from evolution_lab.telemetry.otlp_json import OtlpJsonReader
 from evolution_lab.telemetry.otlp_protobuf import OtlpProtobufReader
 from evolution_lab.telemetry.parquet_tables import ParquetReader
 from evolution_lab.telemetry.reading import Reader
+from evolution_lab.telemetry.zipkin_json import ZipkinJsonReader
 
 ENTRY_POINTS: Final = "evolution_lab.readers"
 
@@ -39,6 +42,9 @@ def readers() -> tuple[Reader, ...]:
             ) from error
     own = (
         ParquetReader(),
+        HarReader(),
+        JaegerJsonReader(),
+        ZipkinJsonReader(),
         OtlpJsonReader(),
         AccessLogReader(),
         CsvReader(),

@@ -1,4 +1,4 @@
-"""OTLP as protobuf: one request a file, or many, each behind its length.
+"""OTLP as protobuf: one request a file, or many, each behind its length and maybe compressed.
 
 ``google.protobuf.json_format`` is not used anywhere: it reads hexadecimal ids as base64 and gives
 trace ids of 24 bytes, without a word.
@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
+import orjson
+import zstandard
+
+from evolution_lab.telemetry.otlp_json import read_request
 from evolution_lab.telemetry.otlp_rows import RowCollector
 from evolution_lab.telemetry.otlp_spans import KINDS, Resource, Span
 from evolution_lab.telemetry.reading import Chunk, ReadOptions
@@ -22,6 +27,7 @@ _LIMIT: Final = 1 << 63
 _FIRST_FIELD: Final = b"\x0a"
 """Every OTLP request begins with field 1, length-delimited."""
 _PREFIX: Final = 4
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _NAMES: Final = (".pb", ".binpb", ".otlp", ".proto", ".proto.bin")
 _BLOCK: Final = 1 << 20
 
@@ -31,13 +37,16 @@ class OtlpProtobufReader:
     """Reads ``TracesData`` (``ExportTraceServiceRequest`` has the same form).
 
     The Collector's file exporter puts the length of each request before it, as four bytes, the
-    highest first; a plain file is one request.
+    highest first; with ``compression: zstd`` each request is compressed by itself, and may then be
+    JSON, too. A plain file is one request.
     """
 
     name: str = "otlp-protobuf"
 
     def recognises(self, head: bytes, file_name: str) -> bool:
-        """Say whether the file is called like one and begins like one."""
+        """Say whether the file begins like one; a single request must also be called like one."""
+        if _is_compressed(head) or _is_whole_request(head):
+            return True
         if not file_name.lower().endswith(_NAMES):
             return False
         return head[:1] == _FIRST_FIELD or _is_prefixed(head)
@@ -48,22 +57,86 @@ class OtlpProtobufReader:
         ``line`` counts spans from 1.
         """
         collector = RowCollector(options)
-        head = stream.read(_PREFIX + 1)
+        head = stream.read(_PREFIX + len(_ZSTD))
         spans = waiting = 0
-        messages = _prefixed(stream, head) if _is_prefixed(head) else _single(stream, head)
-        for content, whole in messages:
+        many = _is_compressed(head) or _is_prefixed(head)
+        for content, whole in _prefixed(stream, head) if many else _single(stream, head):
             if content is None:
                 size = f"the message is larger than {LARGEST_MESSAGE >> 20} MB."
                 collector.refuse(None, size, b"")
             elif not whole:
                 waiting = 1
             elif content:
-                for span, resource in _spans(collector, content):
+                try:
+                    plain = _plain_message(content)
+                except ValueError as error:
+                    collector.refuse(None, str(error), content)
+                    continue
+                if plain[:1] == b"{":
+                    before = collector.rows
+                    _read_json(collector, plain, line=spans + 1)
+                    spans += collector.rows - before
+                    if collector.full:
+                        yield collector.take()
+                    continue
+                for span, resource in _spans(collector, plain):
                     spans += 1
                     _add(collector, span, resource, spans)
                     if collector.full:
                         yield collector.take()
         yield collector.take(waiting=waiting)
+
+
+def _is_compressed(head: bytes) -> bool:
+    return head[_PREFIX : _PREFIX + len(_ZSTD)] == _ZSTD
+
+
+def _is_whole_request(head: bytes) -> bool:
+    """Say whether the first message is made of the one field of a request, to its last byte."""
+    end = _PREFIX + int.from_bytes(head[:_PREFIX])
+    if not _is_prefixed(head) or not _PREFIX < end <= len(head):
+        return False
+    at = _PREFIX
+    while at < end and head[at : at + 1] == _FIRST_FIELD:
+        size, shift, at = 0, 0, at + 1
+        while at < end:
+            byte, at = head[at], at + 1
+            size, shift = size | (byte & 0x7F) << shift, shift + 7
+            if byte < 0x80:
+                break
+        at += size
+    return at == end
+
+
+def _plain_message(content: bytes) -> bytes:
+    """Return a message, decompressed where it is compressed.
+
+    Raises:
+        ValueError: It is damaged, or too large once decompressed.
+    """
+    if not content.startswith(_ZSTD):
+        return content
+    plain = b""
+    try:
+        reader = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(content))
+        while len(plain) <= LARGEST_MESSAGE and (block := reader.read(_BLOCK)):
+            plain += block
+    except zstandard.ZstdError as error:
+        raise ValueError(f"the compressed message is damaged: {error}.") from error
+    if len(plain) > LARGEST_MESSAGE:
+        raise ValueError(f"the message is larger than {LARGEST_MESSAGE >> 20} MB.")
+    if not plain:
+        raise ValueError("the compressed message is empty or damaged.")
+    return plain
+
+
+def _read_json(collector: RowCollector, content: bytes, *, line: int) -> None:
+    try:
+        document = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        collector.refuse(None, f"not valid JSON: {error}.", content)
+        return
+    read_request(collector, document, line=line)
 
 
 def _is_prefixed(head: bytes) -> bool:
@@ -77,24 +150,24 @@ def _single(stream: BinaryIO, head: bytes) -> Iterator[tuple[bytes | None, bool]
 
 def _prefixed(stream: BinaryIO, head: bytes) -> Iterator[tuple[bytes | None, bool]]:
     """Yield each message, None where it is too large, and whether all of it is there."""
-    while head:
-        if len(head) < _PREFIX:
-            head += stream.read(_PREFIX - len(head))
-        size, begun = int.from_bytes(head[:_PREFIX]), head[_PREFIX:]
-        if len(head) < _PREFIX:
+    ahead = head
+
+    def take(size: int) -> bytes:
+        nonlocal ahead
+        taken, ahead = ahead[:size], ahead[size:]
+        return taken if len(taken) == size else taken + stream.read(size - len(taken))
+
+    while prefix := take(_PREFIX):
+        size = int.from_bytes(prefix)
+        if len(prefix) < _PREFIX:
             yield b"", False
         elif size > LARGEST_MESSAGE:
-            _pass_over(stream, size - len(begun))
+            while size > 0 and (block := take(min(size, _BLOCK))):
+                size -= len(block)
             yield None, True
         else:
-            content = begun + stream.read(size - len(begun)) if size > len(begun) else begun
+            content = take(size)
             yield content, len(content) == size
-        head = stream.read(_PREFIX)
-
-
-def _pass_over(stream: BinaryIO, size: int) -> None:
-    while size > 0 and (block := stream.read(min(size, _BLOCK))):
-        size -= len(block)
 
 
 def _spans(collector: RowCollector, content: bytes) -> Iterator[tuple[Any, Resource]]:

@@ -34,6 +34,11 @@ class RowCollector:
         """Whether it holds enough for a chunk."""
         return len(self._rows) + len(self._rejects) >= CHUNK_ROWS
 
+    @property
+    def rows(self) -> int:
+        """Rows collected since the last chunk was taken."""
+        return len(self._rows)
+
     def resource(self, attributes: dict[str, Any]) -> Resource:
         """Read the attributes of a resource."""
         return resource_of(attributes, self.options.config, service=self.options.service)
