@@ -53,11 +53,14 @@ class SpecVariant:
         spec: What the variant promises; of the same key and kind as the registered one.
         handler: What runs it; the handler registered for the spec's key and version without one.
         variant_id: What its samples are labelled with; the spec's version without one.
+        chosen_by: What the resolver wants to have back with the outcome, see ``ExecutedCall``; the
+            runtime only hands it on.
     """
 
     spec: OperationSpec
     handler: Handler | None = None
     variant_id: str | None = None
+    chosen_by: object = field(default=None, repr=False, compare=False)
 
     @property
     def label(self) -> str:

@@ -98,6 +98,16 @@ class Execution:
         """The spec that the call runs under."""
         return self._spec
 
+    @property
+    def variant(self) -> SpecVariant | None:
+        """The variant that the call got, None for none."""
+        return self._variant
+
+    @property
+    def fallback(self) -> FallbackReason | None:
+        """Why the registered handler runs although there was a variant."""
+        return self._fallback
+
     def choice(self) -> Any:
         """Ask the resolver; what it answers may have to be awaited."""
         resolver = self.context.spec_variant_resolver

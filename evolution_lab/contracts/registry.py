@@ -12,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from evolution_lab.contracts.context import Handler, HandlerContext
-from evolution_lab.contracts.execution import Execution, Registered, Schemas
+from evolution_lab.contracts.context import Handler, HandlerContext, SpecVariant
+from evolution_lab.contracts.execution import Execution, FallbackReason, Registered, Schemas
 from evolution_lab.contracts.listeners import SampleListener, SampleListeners
 from evolution_lab.contracts.operation_spec import OperationSpec
 from evolution_lab.errors import InputError, UnknownNameError
+from evolution_lab.records import TelemetrySample
 
 MOST_VARIANT_SCHEMAS: Final = 256
 _RESOLVER: Final = "spec_variant_resolver"
@@ -36,6 +37,9 @@ class ExecutedCall:
         context: The call's surroundings.
         started_ns: When it began, nanoseconds since the epoch.
         duration_ns: How long it took.
+        success: Whether it did its work, see ``TelemetrySample``; None where nobody knows.
+        variant: The variant that the call got, also where it fell back; None for none.
+        fallback: Why the registered handler ran although there was a variant.
     """
 
     spec: OperationSpec
@@ -45,6 +49,9 @@ class ExecutedCall:
     context: HandlerContext
     started_ns: int
     duration_ns: int
+    success: bool | None = None
+    variant: SpecVariant | None = None
+    fallback: FallbackReason | None = None
 
 
 @dataclass(eq=False)
@@ -280,10 +287,14 @@ class OperationRegistry:
         else:
             self._listeners.tell(sample)
             if self._call_listeners:
-                self._tell_call(execution, output, error, sample.duration_ns)
+                self._tell_call(execution, output, error, sample)
 
     def _tell_call(
-        self, execution: Execution, output: Any, error: BaseException | None, duration_ns: int
+        self,
+        execution: Execution,
+        output: Any,
+        error: BaseException | None,
+        sample: TelemetrySample,
     ) -> None:
         call = ExecutedCall(
             spec=execution.spec,
@@ -292,7 +303,10 @@ class OperationRegistry:
             error=error,
             context=execution.context,
             started_ns=execution.started_ns,
-            duration_ns=duration_ns,
+            duration_ns=sample.duration_ns,
+            success=sample.success,
+            variant=execution.variant,
+            fallback=execution.fallback,
         )
         for listener in self._call_listeners:
             try:

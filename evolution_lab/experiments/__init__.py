@@ -8,6 +8,7 @@ the runtime of ``contracts``, ``current_variant`` answers a service with a frame
 and rolls back by it. ``SpecExperimentRegistry`` keeps experiments, their state and their history.
 """
 
+from evolution_lab.experiments.adapter import SpecExperimentAdapter
 from evolution_lab.experiments.analysis import ExperimentAnalysis, GuardrailResult
 from evolution_lab.experiments.analyzer import SpecExperimentAnalyzer
 from evolution_lab.experiments.assignment import (
@@ -62,6 +63,7 @@ from evolution_lab.experiments.in_force import (
     read_state,
     write_state,
 )
+from evolution_lab.experiments.outcome_files import counted_in, merged_counts
 from evolution_lab.experiments.publishing import repository_outcomes, repository_source
 from evolution_lab.experiments.registry import SpecExperimentRegistry
 from evolution_lab.experiments.repository import (
@@ -76,6 +78,7 @@ from evolution_lab.experiments.resolver import (
     Serving,
     create_spec_variant_resolver,
     current_variant,
+    fell_back,
     serve,
 )
 from evolution_lab.experiments.units import ANONYMOUS_ID, Unit, attributes_of, resolve_unit
@@ -117,6 +120,7 @@ __all__ = [
     "RolloutState",
     "Serving",
     "SpecExperiment",
+    "SpecExperimentAdapter",
     "SpecExperimentAnalyzer",
     "SpecExperimentController",
     "SpecExperimentRegistry",
@@ -130,13 +134,16 @@ __all__ = [
     "check_boundaries",
     "check_transition",
     "control_counts",
+    "counted_in",
     "create_spec_variant_resolver",
     "current_variant",
     "decide",
     "experiment_from",
+    "fell_back",
     "file_source",
     "load_experiment",
     "merged",
+    "merged_counts",
     "read_state",
     "replay",
     "repository_outcomes",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, cast
 
 from evolution_lab.contracts import (
     Handler,
@@ -16,14 +17,26 @@ from evolution_lab.contracts import (
     SpecVariantResolver,
 )
 from evolution_lab.experiments.assignment import Assignment, SpecExperimentRunner
-from evolution_lab.experiments.definition import Binding, UnitKind
+from evolution_lab.experiments.definition import Binding, SpecExperiment, UnitKind
 from evolution_lab.experiments.in_force import InForce
 from evolution_lab.experiments.units import Unit, attributes_of, resolve_unit
+from evolution_lab.telemetry.observation import under_way
+
+log = logging.getLogger(__name__)
 
 UnitOf = Callable[[HandlerContext, UnitKind], Unit | None]
 AttributesOf = Callable[[HandlerContext], Mapping[str, Any]]
 SpecOf = Callable[[str, str], OperationSpec | None]
 _MOST_KNOWN: Final = 1_000
+SERVING_NOTE: Final = "evolution_lab.serving"
+"""Name of the note on a watched request under which its ``Serving`` is found."""
+
+
+class Chosen(NamedTuple):
+    """What the resolver wants to have back with the outcome of a call."""
+
+    experiment: SpecExperiment
+    assignment: Assignment
 
 
 @dataclass(eq=False)
@@ -34,6 +47,10 @@ class Serving:
         in_force: What is rolled out.
         context: The call's surroundings.
         assignments: By operation, what was asked for; the middleware counts outcomes by it.
+        experiments: By operation, the experiment that it is an assignment of.
+        fallbacks: Operations whose variant could not start, see ``fell_back``.
+        executed: Operations that the runtime ran meanwhile: it counts them itself.
+        on_assigned: Is told of each assignment, once.
     """
 
     in_force: InForce
@@ -41,18 +58,30 @@ class Serving:
     unit_of: UnitOf = resolve_unit
     attributes_of: AttributesOf = attributes_of
     assignments: dict[str, Assignment | None] = field(default_factory=dict)
+    experiments: dict[str, SpecExperiment] = field(default_factory=dict)
+    fallbacks: set[str] = field(default_factory=set)
+    executed: set[str] = field(default_factory=set)
+    on_assigned: Callable[[Assignment], object] | None = None
 
     def assign(self, operation: str) -> Assignment | None:
         """Return what the request gets, the same however often it is asked."""
         if operation not in self.assignments:
-            found = assign(
-                self.in_force,
-                operation,
-                self.context,
-                unit_of=self.unit_of,
-                attributes=self.attributes_of,
-            )
+            try:
+                found = assign(
+                    self.in_force,
+                    operation,
+                    self.context,
+                    unit_of=self.unit_of,
+                    attributes=self.attributes_of,
+                )
+            except Exception:  # Hooks are a stranger's code: the control is served.
+                log.exception("a call of %s could not be assigned", operation)
+                found = None
             self.assignments[operation] = found and found[1]
+            if found is not None:
+                self.experiments[operation] = found[0].experiment
+                if self.on_assigned is not None:
+                    self.on_assigned(found[1])
         return self.assignments[operation]
 
 
@@ -83,8 +112,29 @@ def current_variant(operation: str) -> Assignment | None:
         >>> current_variant("billing.createInvoice") is None
         True
     """
-    serving = _SERVING.get()
+    serving = current_serving()
     return None if serving is None else serving.assign(operation)
+
+
+def fell_back(operation: str) -> None:
+    """Say that the variant of an operation could not start and the control's handler takes over.
+
+    The request counts to the arm it was given, and to the guardrail on fallbacks. Only before the
+    variant's handler has begun its work: what has failed then has failed.
+    """
+    serving = current_serving()
+    if serving is not None:
+        serving.fallbacks.add(operation)
+
+
+def current_serving() -> Serving | None:
+    """Return the request being served, None outside one."""
+    serving = _SERVING.get()
+    if serving is not None:
+        return serving
+    request = under_way.get()
+    opener = None if request is None else request.notes.get(SERVING_NOTE)
+    return None if opener is None else cast("Serving | None", opener())
 
 
 def assign(
@@ -162,13 +212,25 @@ def create_spec_variant_resolver(
         runner, assignment = found
         if runner.experiment.control.version != spec.version:
             return None  # Another version is asked for: the experiment is not about it.
-        label = assignment.label
-        if assignment.arm == "control":
-            return SpecVariant(spec=spec, variant_id=label) if assignment.counted else None
-        variant = variant_of(runner, spec)
-        return replace(variant, variant_id=label if assignment.counted else f"{label}:forced")
+        _leave_to_runtime(spec.key)
+        if assignment.arm == "variant":
+            variant = variant_of(runner, spec)
+        elif assignment.counted:
+            variant = SpecVariant(spec=spec)
+        else:
+            return None
+        label = assignment.label if assignment.counted else f"{assignment.label}:forced"
+        chosen = Chosen(runner.experiment, assignment)
+        return replace(variant, variant_id=label, chosen_by=chosen)
 
     return resolve
+
+
+def _leave_to_runtime(operation: str) -> None:
+    """Have the request being served not counted for an operation that the runtime counts."""
+    serving = current_serving()
+    if serving is not None:
+        serving.executed.add(operation)
 
 
 def _variant(

@@ -49,6 +49,8 @@ class Exchange:
         request: The server's own view, as the application left it: the ASGI scope or the WSGI
             environment. Only to be read.
         span_attributes: Attributes of the OpenTelemetry span that stands for the request.
+        notes: What listeners kept with the request while it was served.
+        variant_id: The variant of the operation that served it.
 
     Examples:
         >>> seen = Exchange(protocol="asgi", method="GET", path="/users/7", route="/users/{id}",
@@ -77,11 +79,25 @@ class Exchange:
     response_body: bytes | None = None
     request: Mapping[str, Any]
     span_attributes: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    variant_id: str | None = None
 
     @property
     def operation_key(self) -> str:
         """Method and route template; without a route, the path with its ids replaced."""
         return f"{self.method} {self.route or template_path(self.path)}"
+
+    @property
+    def success(self) -> bool | None:
+        """Whether the server did its work; None where nobody waited for it to the end.
+
+        A server that answers 4xx did its work: that is a client error, kept apart, not a failure.
+        """
+        if self.error is not None and not isinstance(self.error, Exception):
+            return None  # Cancelled: the client left or the server stopped. Nobody knows.
+        if self.error is not None or not self.completed or self.status_code is None:
+            return False
+        return self.status_code < 500
 
     @property
     def query(self) -> str:

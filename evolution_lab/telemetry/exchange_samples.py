@@ -46,7 +46,7 @@ class SampleMaker:
             accounts · GET /users/{id} False 503 derived
         """
         error, status = exchange.error, exchange.status_code
-        success = _success(exchange)
+        success = exchange.success
         code = message = None
         if error is not None:
             code, message = type(error).__qualname__, _message(error)
@@ -71,6 +71,7 @@ class SampleMaker:
             channel=channel,
             payload_bytes=exchange.request_bytes,
             name_source=name_source,
+            variant_id=exchange.variant_id,
         )
 
     def operation(self, answer: OperationRef | str) -> OperationRef:
@@ -105,14 +106,6 @@ def named(answer: object) -> str | None:
         ('42', None, None)
     """
     return None if answer is None else str(answer)[:_LONGEST_NAME] or None
-
-
-def _success(exchange: Exchange) -> bool | None:
-    if exchange.error is not None and not isinstance(exchange.error, Exception):
-        return None  # Cancelled: the client left or the server stopped. Nobody knows.
-    if exchange.error is not None or not exchange.completed or exchange.status_code is None:
-        return False
-    return exchange.status_code < 500
 
 
 def _message(error: BaseException) -> str | None:

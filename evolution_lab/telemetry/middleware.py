@@ -25,7 +25,7 @@ from evolution_lab.telemetry.exchange_samples import SampleMaker, named
 from evolution_lab.telemetry.forks import renew_when_forked
 from evolution_lab.telemetry.hooks import HookCalls, HookThread, Loop
 from evolution_lab.telemetry.live_pipe import LivePipe
-from evolution_lab.telemetry.observation import Observation, Protocols
+from evolution_lab.telemetry.observation import Observation, Protocols, RequestListener
 from evolution_lab.telemetry.sample_lines import to_line
 from evolution_lab.telemetry.span_claims import SpanClaims
 from evolution_lab.telemetry.trace_ids import active_server_span
@@ -79,6 +79,7 @@ class TracingMiddleware:
     on_sample: SampleHook | None
     listeners: tuple[ExchangeListener, ...]
     keep_bodies: int
+    request_listeners: tuple[RequestListener, ...] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
     _calls: HookCalls = field(default_factory=HookCalls, init=False, repr=False)
     _thread: HookThread | None = field(default=None, init=False, repr=False)
@@ -160,6 +161,11 @@ class TracingMiddleware:
                 self._claims.claim(seen.ids)
         except Exception as error:  # noqa: BLE001 - a tracer of some other make
             self.failed("looking for a span", error)
+        for listener in self.request_listeners:
+            try:
+                listener.request_begins(seen)
+            except Exception as error:  # noqa: BLE001 - the request goes on without it
+                self.failed(_name_of(listener), error)
         return seen
 
     def finished(self, observation: Observation, loop: Loop | None = None) -> None:
@@ -172,7 +178,13 @@ class TracingMiddleware:
         with self._lock:
             self._seen += 1
         try:
-            self._hand_on(observation.exchange(), loop)
+            exchange = observation.exchange()
+            for listener in self.request_listeners:
+                try:
+                    listener.request_ended(exchange)
+                except Exception as error:  # noqa: BLE001 - the others are told all the same
+                    self.failed(_name_of(listener), error)
+            self._hand_on(exchange, loop)
         except Exception as error:  # noqa: BLE001 - the request goes on, whatever we misread
             self._unmade(error)
 
@@ -275,7 +287,7 @@ def create_tracing_middleware(  # noqa: PLR0913 - settings, all but hooks by nam
     service: str | None = None,
     version: str | None = None,
     environment: str | None = None,
-    listeners: Iterable[ExchangeListener] = (),
+    listeners: Iterable[ExchangeListener | RequestListener] = (),
     keep_bodies: int = 0,
     flush_seconds: float = 15.0,
 ) -> TracingMiddleware:
@@ -298,7 +310,8 @@ def create_tracing_middleware(  # noqa: PLR0913 - settings, all but hooks by nam
         service: The service's name, as its spans say it (``service.name``).
         version: The service's version.
         environment: ``production``, ``staging`` …
-        listeners: Each is given each ``Exchange``, unredacted, in this process.
+        listeners: Each is given each ``Exchange``, unredacted, in this process. A ``RequestListener``
+            (``SpecExperimentAdapter`` is one) is told where the request is served.
         keep_bodies: Most bytes of each body that listeners get to see.
         flush_seconds: Longest time that a sample waits before it is landed.
 
@@ -319,6 +332,7 @@ def create_tracing_middleware(  # noqa: PLR0913 - settings, all but hooks by nam
     if data is not None:
         load_config(data_dir=Path(data))  # The writer reads it again: complain here, at the start.
         pipe = LivePipe(Path(data), flush_seconds=flush_seconds)
+    heard = tuple(listeners)
     resolvers = {
         "resolve_operation": resolve_operation,
         "resolve_tenant": resolve_tenant,
@@ -329,7 +343,8 @@ def create_tracing_middleware(  # noqa: PLR0913 - settings, all but hooks by nam
         pipe=pipe,
         resolvers={name: hook for name, hook in resolvers.items() if hook is not None},
         on_sample=on_sample,
-        listeners=tuple(listeners),
+        listeners=tuple(each for each in heard if not isinstance(each, RequestListener)),
+        request_listeners=tuple(each for each in heard if isinstance(each, RequestListener)),
         keep_bodies=keep_bodies,
     )
 

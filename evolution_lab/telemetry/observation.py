@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from evolution_lab.telemetry.exchange import Exchange, request_header
 from evolution_lab.telemetry.hooks import Loop
@@ -37,6 +37,8 @@ class Observation:
         started_ns: Nanoseconds since the epoch.
         clock_ns: The same moment on the clock that durations are measured with.
         ended_ns: On that clock, when the whole answer had been handed over; None until then.
+        notes: What listeners keep with the request, each under a name of its own.
+        variant_id: The variant of the operation that serves it, as its sample will carry it.
     """
 
     protocol: Protocols
@@ -53,6 +55,8 @@ class Observation:
     request_bytes: int = 0
     response_bytes: int = 0
     response_headers: Iterable[tuple[Any, Any]] = ()
+    notes: dict[str, Any] = field(default_factory=dict)
+    variant_id: str | None = None
     _request_body: list[bytes] = field(default_factory=list)
     _response_body: list[bytes] = field(default_factory=list)
     _kept_of_request: int = 0
@@ -89,7 +93,7 @@ class Observation:
     def exchange(self) -> Exchange:
         """Return what was seen, at the end of the answer or when nothing more will come."""
         duration = (self.ended_ns or time.perf_counter_ns()) - self.clock_ns
-        ids = self.ids or ids_without_span(self._header("traceparent"))
+        ids = self.ids or ids_without_span(self.header("traceparent"))
         status = self.status_code
         if status is None and isinstance(self.error, Exception):
             status = 500
@@ -114,6 +118,8 @@ class Observation:
             response_body=b"".join(self._response_body) if kept else None,
             request=self.request,
             span_attributes=ids.span_attributes,
+            notes=self.notes,
+            variant_id=self.variant_id,
         )
 
     def _route(self, ids: TraceIds) -> str | None:
@@ -124,7 +130,8 @@ class Observation:
     def _matched_route(self) -> str | None:
         return matched_route(self.protocol, self.request, django=self.django)
 
-    def _header(self, name: str) -> str | None:
+    def header(self, name: str) -> str | None:
+        """Return the first request header of a name, in any case of letters, or None."""
         return request_header(self.protocol, self.request, name)
 
     def _method(self) -> str:
@@ -141,11 +148,22 @@ class Observation:
     def _request_size(self) -> int | None:
         if self.request_bytes:
             return self.request_bytes
-        stated = self._header("content-length")
+        stated = self.header("content-length")
         if not stated:
             return None
         known = stated.isascii() and stated.isdecimal() and len(stated) <= _MOST_DIGITS
         return int(stated) if known else None
+
+
+@runtime_checkable
+class RequestListener(Protocol):
+    """A listener that takes part in serving: called where the request is served, so it is quick."""
+
+    def request_begins(self, request: Observation, /) -> None:
+        """Take note of a request before the application sees it."""
+
+    def request_ended(self, exchange: Exchange, /) -> None:
+        """Take note of how it ended."""
 
 
 class Watcher(Protocol):
