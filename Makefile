@@ -64,7 +64,7 @@ setup: $(STAMPS)/test ## set up .venv with everything a contributor needs
 	@echo "$(VENV) is ready: $(BIN)/evolution-lab --help"
 
 .PHONY: javascript
-javascript: tests/js/node_modules/.complete ## install Vitest and Jest for the tests of generated suites; needs npm
+javascript: tests/js/node_modules/.complete ## install Vitest, Jest and the SDKs of flag systems for the tests; needs npm
 
 # Where a registry lacks the optional packages of other platforms, npm ci refuses any lock file.
 NPM_OPTIONS := --prefix tests/js --prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error
