@@ -269,14 +269,19 @@ class Received:
 
 @pytest.fixture
 def receiver() -> Iterator[tuple[str, Received]]:
-    """A real server on loopback that answers what it is told, then 200."""
+    """A real server on loopback that answers what it is told, then 200; 0 is no answer in time."""
     received = Received([])
+    ended = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             received.got.append(({k.lower(): v for k, v in self.headers.items()}, body))
             code = received.answers.pop(0) if received.answers else 200
+            if code == 0:
+                ended.wait(20)
+                self.close_connection = True
+                return
             self.send_response(code)
             if code == 302:
                 self.send_header("Location", "/elsewhere")
@@ -289,6 +294,7 @@ def receiver() -> Iterator[tuple[str, Received]]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/hook", received
+    ended.set()
     server.shutdown()
     server.server_close()
     thread.join()
@@ -296,16 +302,28 @@ def receiver() -> Iterator[tuple[str, Received]]:
 
 def test_a_webhook_is_told_until_it_says_yes(regenerator, clock, receiver):
     url, received = receiver
-    received.answers = [500, 302, 429]
-    loop = regenerator(WebhookDestination(url=url, secret="s3cret", clock=clock))
+    received.answers = [500, 0, 302, 429]
+    loop = regenerator(
+        WebhookDestination(url=url, secret="s3cret", clock=clock, timeout_seconds=0.5)
+    )
     loop.submit([suggested()])
-    for _ in range(4):
+    said = []
+    for _ in range(5):
         loop.deliver()
+        (counts,) = loop.outbox().values()
+        said.append(str(counts.last_error).removeprefix(loop.destinations[0].name).strip(": "))
         clock.now += timedelta(hours=1)
-    (counts,) = loop.outbox().values()
+    wanted = "must be 200 to 299."
+    assert said == [
+        f"answered 500, {wanted}",
+        "TimeoutError.",
+        f"answered 302, {wanted}",
+        f"answered 429, {wanted}",
+        "None",
+    ]
     assert (counts.delivered, counts.waiting) == (1, 0)
     keys = {headers["idempotency-key"] for headers, _ in received.got}
-    assert len(received.got) == 4
+    assert len(received.got) == 5
     assert len(keys) == 1
     bodies = {body for _, body in received.got}
     assert len(bodies) == 1
@@ -344,7 +362,8 @@ def test_a_pipelines_signals_become_proposals_by_themselves(regenerator, orchest
                     error_code="CARD_DECLINED" if bad and n % 2 else None,
                 )
             )
-        pipeline.run(start + (minute + 1) * MINUTE + timedelta(seconds=30))
+        if minute >= 40:  # What went before is read with the first run.
+            pipeline.run(start + (minute + 1) * MINUTE + timedelta(seconds=30))
     loop.deliver()
     pending = orchestrator.list("pending")
     assert len(pending) == 1
@@ -387,7 +406,8 @@ KILLED = textwrap.dedent(
 
     data, out, repo, point, which = sys.argv[1:]
     kept = SpecSuggestionOrchestrator(DuckDBSpecSuggestionRepository(Path(data)))
-    where = (DirectoryDestination(FileSystemSuggestionWriter(Path(out))) if repo == "-"
+    where = (WebhookDestination(url=repo) if repo.startswith("http")
+             else DirectoryDestination(FileSystemSuggestionWriter(Path(out))) if repo == "-"
              else GitBranchDestination(repository=Path(repo)))
     loop = Regenerator(kept, Path(data), [where])
     if point != "restart":
@@ -445,3 +465,16 @@ def test_killed_between_decision_and_commit_there_is_one_commit_after_a_restart(
     assert Regenerator(orchestrator, tmp_path / "data", [where]).deliver().delivered == 0
     log = git(repo, "log", "--format=%s", "main..evolution-lab/suggestions")
     assert log.splitlines() == ["Approve: Declare E1."]
+
+
+def test_killed_after_a_webhook_the_receiver_knows_the_repeat_by_its_key(
+    tmp_path, orchestrator, receiver
+):
+    url, received = receiver
+    orchestrator.submit(suggested())
+    assert run_killed(tmp_path, url, "told", suggested().id) == -signals.SIGKILL
+    assert run_killed(tmp_path, url, "restart", suggested().id) == 0
+    first, second = received.got
+    assert first[0]["idempotency-key"] == second[0]["idempotency-key"]
+    assert first[1] == second[1]
+    assert json.loads(first[1])["type"] == "suggestion.approved"
