@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, cast
@@ -95,7 +95,9 @@ def serve(serving: Serving) -> Iterator[Serving]:
     try:
         yield serving
     finally:
-        _SERVING.reset(token)
+        # A generator that is closed from elsewhere ends in another context: nothing to undo there.
+        with suppress(ValueError):
+            _SERVING.reset(token)
 
 
 def current_variant(operation: str) -> Assignment | None:

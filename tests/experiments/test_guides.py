@@ -1,0 +1,130 @@
+"""The guides' code runs as it stands there: arms are served, and every execution is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+
+import httpx
+import pytest
+
+from evolution_lab.experiments import (
+    STATE_IN_FORCE,
+    Binding,
+    ExperimentInForce,
+    SpecExperiment,
+    StateInForce,
+    merged_counts,
+    write_state,
+)
+
+GUIDES = Path(__file__).parents[2] / "evolution_lab" / "experiments" / "guides"
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+USERS = [f"u-{k}" for k in range(20)]
+
+
+def an_experiment(operation: str) -> SpecExperiment:
+    return SpecExperiment(
+        key="try",
+        operation=operation,
+        control=Binding(operation=operation, version="1"),
+        variant=Binding(operation=operation, version="2"),
+    )
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Call with a guide's name and operation: what its code defines, run beside a lab at 50 %."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_guide(name: str, operation: str) -> dict:
+        write_state(
+            Path("data") / STATE_IN_FORCE,
+            StateInForce(
+                revision=1,
+                written_at=datetime.now(UTC),
+                stale_after=timedelta(hours=1),
+                experiments=(
+                    ExperimentInForce(
+                        experiment=an_experiment(operation), status="running", stage=2
+                    ),
+                ),
+            ),
+        )
+        text = (GUIDES / f"{name}.md").read_text(encoding="utf-8")
+        module = ModuleType(f"guide_{name}")
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        defined = vars(module)
+        for block in BLOCK.findall(text):
+            exec(compile(block, f"{name}.md", "exec"), defined)
+        return defined
+
+    return run_guide
+
+
+def counted(guide: dict, operation: str) -> dict[str, int]:
+    """Return the requests of each arm, once all is written."""
+    if "tracing" in guide:
+        assert guide["tracing"].close().hook_errors == {}
+    assert guide["adapter"].close()
+    guide["adapter"].in_force.close()
+    assert guide["adapter"].errors == {}
+    stage = merged_counts(Path("data"), an_experiment(operation)).counts.stages[2]
+    assert stage.variant.failed + stage.control.failed == 0
+    return {"variant": stage.variant.requests, "control": stage.control.requests}
+
+
+def test_every_guide_has_a_test():
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert {path.stem for path in GUIDES.glob("*.md")} <= tested
+
+
+def test_fastapi(run):
+    guide = run("fastapi", "billing.getInvoice")
+
+    async def ask_all():
+        transport = httpx.ASGITransport(app=guide["app"])
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+            return [await client.get("/invoices/7", headers={"x-user": user}) for user in USERS]
+
+    answers = asyncio.run(ask_all())
+    arms = Counter("variant" if "EUR" in answer.text else "control" for answer in answers)
+    assert min(arms.values()) > 3
+    assert counted(guide, "billing.getInvoice") == arms
+
+
+def test_flask(run):
+    guide = run("flask", "billing.getInvoice")
+    client = guide["app"].test_client()
+    answers = [client.get("/invoices/7", headers={"x-user": user}) for user in USERS]
+    arms = Counter("variant" if "EUR" in answer.text else "control" for answer in answers)
+    assert min(arms.values()) > 3
+    assert counted(guide, "billing.getInvoice") == arms
+
+
+def test_graphql(run):
+    guide = run("graphql", "billing.getInvoice")
+    arms = Counter()
+    for user in USERS:
+        first = guide["schema"].execute_sync("{ invoice(id: 7) }", context_value={"user": user})
+        second = guide["answer"]("{ invoice(id: 7) }", user)
+        assert first.errors is None
+        assert first.data == second.data
+        arms["variant" if first.data["invoice"] == "INV-000007" else "control"] += 2
+    assert min(arms.values()) > 3
+    assert counted(guide, "billing.getInvoice") == arms
+
+
+def test_celery(run):
+    guide = run("celery", "billing.sendInvoice")
+    arms = Counter()
+    for user in USERS:
+        result = guide["send_invoice"].apply(args=(7,), kwargs={"user": user}).get()
+        arms["variant" if result == "INV-000007" else "control"] += 1
+    assert min(arms.values()) > 3
+    assert counted(guide, "billing.sendInvoice") == arms
