@@ -108,6 +108,8 @@ class EvolutionConfig:
         specs: OpenAPI documents of the services, ``FILE`` or ``SERVICE=FILE`` each; in a settings
             file relative to its folder.
         time_zone: Zone of timestamps that carry none; None refuses them.
+        mappings: Which columns of a table play which roles, as confirmed when it was landed; used
+            for tables that have all these columns. Roles to ``COLUMN[:UNIT]``, and perhaps ``tz``.
         operations: Overrides by glob of the operation key.
     """
 
@@ -141,6 +143,7 @@ class EvolutionConfig:
     session_attributes: tuple[str, ...] = ("session.id",)
     specs: tuple[str, ...] = ()
     time_zone: str | None = None
+    mappings: tuple[Mapping[str, str], ...] = ()
     operations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -275,7 +278,7 @@ def load_config(
     """
     environment = os.environ if environment is None else environment
     values: dict[str, object] = {}
-    found = _find_file(path, data_dir)
+    found = find_settings(path, data_dir)
     if found is not None:
         try:
             document = tomllib.loads(found.read_text(encoding="utf-8"))
@@ -286,7 +289,7 @@ def load_config(
         values.update(document)
     for name in SETTING_NAMES:
         key = ENVIRONMENT_PREFIX + name.upper()
-        if key in environment and name not in {"operations", "owners"}:
+        if key in environment and name not in {"operations", "owners", "mappings"}:
             values[name] = environment[key]
     values.update({name: value for name, value in overrides.items() if value is not None})
     return EvolutionConfig(**cast("dict[str, Any]", {n: _coerce(n, v) for n, v in values.items()}))
@@ -298,7 +301,12 @@ def _beside(settings: Path, entry: object) -> str:
     return f"{service}{equals}{settings.parent / file}"
 
 
-def _find_file(path: Path | None, data_dir: Path | None) -> Path | None:
+def find_settings(path: Path | None, data_dir: Path | None) -> Path | None:
+    """Return the settings file in force: the one named, that of the lab, or of this directory.
+
+    Raises:
+        PathNotFoundError: ``path`` does not exist.
+    """
     if path is not None:
         if not path.is_file():
             raise PathNotFoundError(path)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from evolution_lab.lab.installation import Check, Examination, examine_installation
     from evolution_lab.lab.notebook_folder import copy_notebooks
     from evolution_lab.lab.opened import OpenedLab
-    from evolution_lab.lab.settings_file import settings_text, write_settings
+    from evolution_lab.lab.settings_file import keep_mapping, settings_text, write_settings
     from evolution_lab.lab.whole import Lab
 
 _HOMES = {
@@ -27,6 +27,7 @@ _HOMES = {
     "copy_notebooks": "notebook_folder",
     "examine_installation": "installation",
     "examine_lab": "examining",
+    "keep_mapping": "settings_file",
     "settings_text": "settings_file",
     "walk_the_line": "every_night",
     "write_settings": "settings_file",
@@ -41,6 +42,7 @@ __all__ = [
     "copy_notebooks",
     "examine_installation",
     "examine_lab",
+    "keep_mapping",
     "settings_text",
     "walk_the_line",
     "write_settings",

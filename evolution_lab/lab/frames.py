@@ -65,6 +65,9 @@ class LabFrames:
         tz: str | None = None,
         service: str | None = None,
         dry_run: bool = False,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        share: float = 1.0,
         progress: Progress | None = None,
     ) -> LandingReport:
         """Land telemetry: files, folders, or polars, pandas, Arrow and DuckDB tables.
@@ -75,7 +78,11 @@ class LabFrames:
             mapping: For tables, ``ROLE=COLUMN[:UNIT]`` each.
             tz: Zone of timestamps that carry none.
             service: Service of rows that name none.
-            dry_run: Read and check, write nothing.
+            dry_run: Read and check, write nothing; the report's ``preview`` shows what would be
+                landed and warns of units that can hardly be right.
+            since: Land only events from here on; aware.
+            until: Land only events before this; aware.
+            share: Land only this share of the traces, each row weighing ``1 / share``.
             progress: Called with (done, total) sources.
 
         Raises:
@@ -91,6 +98,9 @@ class LabFrames:
             tz=tz,
             service=service,
             dry_run=dry_run,
+            since=since,
+            until=until,
+            share=share,
             progress=progress,
         )
         self._kept.clear()

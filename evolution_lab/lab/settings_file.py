@@ -5,11 +5,21 @@ from __future__ import annotations
 import json
 import re
 import textwrap
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from evolution_lab.config import CONFIG_FILE, OVERRIDABLE, SETTING_NAMES, EvolutionConfig
-from evolution_lab.errors import InputError, LakeError
+from evolution_lab.config import (
+    CONFIG_FILE,
+    OVERRIDABLE,
+    SETTING_NAMES,
+    EvolutionConfig,
+    find_settings,
+    load_config,  # noqa: F401 - for the examples
+)
+from evolution_lab.errors import ConfigError, InputError, LakeError
+from evolution_lab.telemetry.publishing import publish_bytes
 
 _WIDTH: Final = 98
 _UNSET: Final = {
@@ -18,6 +28,7 @@ _UNSET: Final = {
     "specs": ["shop=openapi.json"],
     "exclude": ["GET /health*"],
     "never_auto_approve": ["billing.*"],
+    "mappings": [{"timestamp": "Start:ns", "duration": "Took:us", "operation": "Name"}],
     "owners": {"billing-team": ["ada", "grace"]},
 }
 """What is shown for settings whose default is nothing."""
@@ -93,6 +104,60 @@ def write_settings(folder: str | Path) -> Path:
     return path
 
 
+def keep_mapping(
+    folder: str | Path,
+    mapping: Mapping[str, str],
+    *,
+    tz: str | None = None,
+    file: Path | None = None,
+) -> Path:
+    """Keep a mapping of a table's columns for the next landing, at the end of the settings file.
+
+    Args:
+        folder: The lab directory; the file is made there where none is found.
+        mapping: Roles to ``COLUMN[:UNIT]``.
+        tz: Zone of times that carry none, where one was named.
+        file: The settings file; else the one that is in force.
+
+    Returns:
+        The file; untouched where it holds the mapping already.
+
+    Raises:
+        ConfigError: The file is not valid, or sets ``mappings`` in a form that cannot be added to.
+        LakeError: The file cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> lab = Path(tempfile.mkdtemp())
+        >>> roles = {"timestamp": "Start:ns", "duration": "Took:us", "operation": "Name"}
+        >>> load_config(path=keep_mapping(lab, roles), environment={}).mappings == (roles,)
+        True
+    """
+    path = find_settings(file, Path(folder)) or Path(folder) / CONFIG_FILE
+    entry = dict(sorted(mapping.items())) | ({"tz": tz} if tz else {})
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if entry in _document(path, text).get("mappings", []):
+            return path
+        lines = [f"{name} = {_toml(value)}" for name, value in entry.items()]
+        begun = text if not text or text.endswith("\n") else f"{text}\n"
+        text = "\n".join([begun, "[[mappings]]", *lines, ""]).lstrip("\n")
+        _document(path, text)
+        publish_bytes(path, text.encode())
+    except OSError as error:
+        raise LakeError(f"{path} cannot be written: {error.strerror}.") from error
+    return path
+
+
+def _document(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{path} cannot take a section [[mappings]]: {error}. Write its mappings in that form."
+        ) from error
+
+
 def _comment(text: str) -> str:
     return textwrap.fill(
         " ".join(text.split()),
@@ -105,7 +170,9 @@ def _comment(text: str) -> str:
 
 
 def _toml(value: Any) -> str:
-    """Write a value; JSON's strings, numbers, booleans and lists are TOML's."""
+    """Write a value; JSON's strings, numbers and booleans are TOML's."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_toml(each) for each in value)}]"
     if isinstance(value, dict):
         return f"{{ {', '.join(f'{_toml(k)} = {_toml(v)}' for k, v in value.items())} }}"
     return json.dumps(value, ensure_ascii=False)

@@ -54,6 +54,8 @@ class BatchRecord:
         duplicates: Rows that were there already.
         quarantined: Refused rows by reason.
         waiting_lines: Unfinished last lines, left for the next run (0 or 1).
+        left_out: Rows outside the limits of the landing: its times, its share of traces.
+        share: Of the traces that were landed, 1 for all.
         dropped_attributes: Attributes that are not on the allow-list, counted by name.
         services: Services seen in the added rows, sorted.
         min_timestamp: Earliest event added, UTC.
@@ -74,6 +76,8 @@ class BatchRecord:
     duplicates: int
     quarantined: Mapping[str, int] = field(default_factory=dict)
     waiting_lines: int = 0
+    left_out: int = 0
+    share: float = 1.0
     dropped_attributes: Mapping[str, int] = field(default_factory=dict)
     services: tuple[str, ...] = ()
     min_timestamp: datetime | None = None

@@ -81,7 +81,10 @@ class CsvReader:
             chunk = read_rows(records.table, records.lines, mapping, options)
             rejects = sorted([*records.rejects, *chunk.rejects], key=lambda r: r.line or 0)
             yield Chunk(
-                rows=chunk.rows, rejects=tuple(rejects), waiting_lines=records.waiting_lines
+                rows=chunk.rows,
+                rejects=tuple(rejects),
+                waiting_lines=records.waiting_lines,
+                reading=chunk.reading,
             )
 
 

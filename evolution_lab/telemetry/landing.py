@@ -22,19 +22,23 @@ from evolution_lab.config import EvolutionConfig
 from evolution_lab.errors import InputError, MappingError
 from evolution_lab.records import TelemetrySample
 from evolution_lab.redaction import LabKey, Redactor
+from evolution_lab.schemas import SAMPLES, empty
 from evolution_lab.telemetry.batches import BatchRecord, source_key
 from evolution_lab.telemetry.dedupe import LandedRows, RowIds
 from evolution_lab.telemetry.formats import reader_named
 from evolution_lab.telemetry.lake import Lake
+from evolution_lab.telemetry.limits import LandingLimits
 from evolution_lab.telemetry.mapping import ColumnMapping
 from evolution_lab.telemetry.parquet_tables import FrameSource
 from evolution_lab.telemetry.planning import (
     PlannedFile,
     column_mapping,
+    kept_mappings,
     paths_and_frames,
     planned_file,
     zone_name,
 )
+from evolution_lab.telemetry.preview import PreviewCollector
 from evolution_lab.telemetry.reading import RAW_SCHEMA, Chunk, Reader, ReadOptions, Reject
 from evolution_lab.telemetry.redacting import RowRedactor
 from evolution_lab.telemetry.report import LandingReport, LandingStatus, SourceLanding
@@ -59,6 +63,9 @@ def land(  # noqa: PLR0913 - one keyword for each flag of the command
     service: str | None = None,
     progress: Progress | None = None,
     dry_run: bool = False,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    share: float = 1.0,
     landed_at: datetime | None = None,
     wait_seconds: float = 30.0,
 ) -> LandingReport:
@@ -77,7 +84,10 @@ def land(  # noqa: PLR0913 - one keyword for each flag of the command
         tz: Zone of times that carry none, such as ``Europe/Berlin``.
         service: The service where the input names none.
         progress: Called with the bytes read so far and the bytes in all.
-        dry_run: Do everything but write; the report then holds the first rows.
+        dry_run: Do everything but write; the report then holds the first rows and a preview.
+        since: Land only events at or after this time; aware.
+        until: Land only events before this time; aware.
+        share: Land only this share of the traces, whole ones; each row then weighs ``1 / share``.
         landed_at: The landing time, aware; now unless given.
         wait_seconds: How long to wait for another process that writes the same days.
 
@@ -103,6 +113,7 @@ def land(  # noqa: PLR0913 - one keyword for each flag of the command
     options = ReadOptions(
         config=config,
         mapping=column_mapping(mapping),
+        kept=kept_mappings(config.mappings, zone_name(tz)),
         tz=zone_name(tz or config.time_zone),
         service=service,
     )
@@ -111,7 +122,12 @@ def land(  # noqa: PLR0913 - one keyword for each flag of the command
     found, skipped = find_files(paths, lake.root)
     plan = [planned_file(file, chosen) for file in found]
     landing = _Landing.begin(
-        lake, options, dry_run=dry_run, landed_at=landed_at, wait_seconds=wait_seconds
+        lake,
+        options,
+        limits=LandingLimits(since=since, until=until, share=share),
+        dry_run=dry_run,
+        landed_at=landed_at,
+        wait_seconds=wait_seconds,
     )
     total, done = sum(item.size for item in plan), 0
     for item in plan:
@@ -172,6 +188,7 @@ class _Landing:
     options: ReadOptions
     writer: BatchWriter
     known: dict[str, list[BatchRecord]]
+    seen: PreviewCollector
     done: list[SourceLanding] = field(default_factory=list)
     misfits: list[tuple[str, MappingError]] = field(default_factory=list)
     first_rows: list[pl.DataFrame] = field(default_factory=list)
@@ -185,6 +202,7 @@ class _Landing:
         dry_run: bool,
         landed_at: datetime | None,
         wait_seconds: float,
+        limits: LandingLimits | None = None,
     ) -> _Landing:
         if landed_at is not None and landed_at.tzinfo is None:
             raise InputError(f"landed_at == {landed_at.isoformat()!r}, must have a time zone.")
@@ -199,11 +217,12 @@ class _Landing:
             wait_seconds=wait_seconds,
             dry_run=dry_run,
             landed=LandedRows(lake),
+            limits=limits or LandingLimits(),
         )
         known: dict[str, list[BatchRecord]] = {}
         for record in lake.batches():
             known.setdefault(record.source_key, []).append(record)
-        return cls(lake, options, writer, known)
+        return cls(lake, options, writer, known, PreviewCollector(writer.landed_at))
 
     def land_file(self, item: PlannedFile, progress: Progress | None) -> None:
         name, reader = item.file.name, item.reader
@@ -245,6 +264,9 @@ class _Landing:
             dry_run=self.writer.dry_run,
             landed_at=self.writer.landed_at,
             first_rows=rows,
+            preview=self.seen.preview(rows if rows is not None else empty(SAMPLES))
+            if self.writer.dry_run
+            else None,
         )
 
     def _key(self, digest: str, reader: str) -> str:
@@ -258,6 +280,11 @@ class _Landing:
             "actor": config.actor_attributes,
             "session": config.session_attributes,
         }
+        # Only where there are any: inputs that were landed before must stay known.
+        if self.options.kept and mapping is None:
+            settings["kept"] = [[m.to_settings(), m.tz] for m in self.options.kept]
+        if limited := self.writer.limits.to_settings():
+            settings["limits"] = limited
         return source_key(digest, reader, settings)
 
     def _land(self, name: str, key: str, reader: str, chunks: Iterator[Chunk]) -> None:
@@ -277,20 +304,40 @@ class _Landing:
             return
         first = next(chunks, None)  # A mapping that does not fit leaves no key behind.
         chunks = chain(() if first is None else (first,), chunks)
+        self._check_share(name)
         row_ids = RowIds(self.writer.redactor.salt())
         origin = Origin(name=name, key=key, reader=reader, row_ids=row_ids)
         written: list[BatchRecord] = []
+        reading: Mapping[str, str] | None = None
         for batch in raw_batches(chunks):
+            reading = reading or batch.chunk.reading
+            if self.writer.dry_run:
+                if reading:
+                    self.seen.readings[name] = reading
+                self.seen.see(batch.chunk.rows)
             for record, rows in self.writer.write(batch, origin):
                 written.append(record)
                 if self.writer.dry_run and len(self.first_rows) < _DRY_RUN_ROWS:
                     self.first_rows.append(rows.head(_DRY_RUN_ROWS))
         if not self.writer.dry_run:
             self.known.setdefault(key, []).extend(written)
-        self.done.append(_source_landing(name, reader, written))
+        self.done.append(_source_landing(name, reader, written, reading))
+
+    def _check_share(self, name: str) -> None:
+        """Refuse another share of a source: rows of both would weigh differently for no reason."""
+        share = self.writer.limits.share
+        for records in self.known.values():
+            for record in records:
+                if record.source == name and record.share != share:
+                    raise InputError(
+                        f"share == {share}, but {name!r} was landed with {record.share}: take that "
+                        f"back first with 'evolution-lab lake forget {record.batch}'."
+                    )
 
 
-def _source_landing(name: str, reader: str, written: Sequence[BatchRecord]) -> SourceLanding:
+def _source_landing(
+    name: str, reader: str, written: Sequence[BatchRecord], reading: Mapping[str, str] | None
+) -> SourceLanding:
     reasons: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
     for record in written:
@@ -312,6 +359,8 @@ def _source_landing(name: str, reader: str, written: Sequence[BatchRecord]) -> S
         batches=tuple(record.batch for record in written),
         services=tuple(sorted({service for record in written for service in record.services})),
         dropped_attributes=dropped,
+        left_out=sum(record.left_out for record in written),
+        reading=reading,
     )
 
 

@@ -177,6 +177,7 @@ class ColumnMapping:
 
     Attributes:
         roles: By role.
+        tz: Zone of times that carry none, where it was confirmed together with the mapping.
 
     Examples:
         >>> mapping = ColumnMapping.parse(["operation=Name", "timestamp=Start:ns", "duration=Took:us"])
@@ -187,6 +188,7 @@ class ColumnMapping:
     """
 
     roles: Mapping[str, RoleColumn]
+    tz: str | None = None
 
     @classmethod
     def parse(cls, items: Iterable[str] | Mapping[str, str]) -> ColumnMapping:
@@ -262,6 +264,10 @@ class ColumnMapping:
                 f"{role}={target} names column {target.column!r}, which is not in the table."
                 f"{did_you_mean(target.column, columns)} Columns: {_listed(columns)}."
             )
+
+    def fits(self, columns: Sequence[str]) -> bool:
+        """Say whether a table has every mapped column, once."""
+        return all(list(columns).count(target.column) == 1 for target in self.roles.values())
 
     def to_settings(self) -> dict[str, str]:
         """Return the mapping as text by role, sorted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -104,6 +104,27 @@ def column_mapping(
         return mapping
     items = mapping if isinstance(mapping, Mapping) else list(mapping)
     return ColumnMapping.parse(items) if items else None
+
+
+def kept_mappings(
+    mappings: Iterable[Mapping[str, str]], tz: str | None
+) -> tuple[ColumnMapping, ...]:
+    """Return the mappings that the settings keep.
+
+    Args:
+        mappings: Roles to ``COLUMN[:UNIT]``, and perhaps ``tz``.
+        tz: The zone that the caller names; it wins over those that were kept.
+
+    Raises:
+        MappingError: One names an unknown role or unit, or lacks a role.
+        ConfigError: There is no such zone.
+    """
+    found = []
+    for each in mappings:
+        roles = {role: column for role, column in each.items() if role != "tz"}
+        zone = tz or zone_name(each.get("tz"))
+        found.append(replace(ColumnMapping.parse(roles), tz=zone))
+    return tuple(found)
 
 
 def zone_name(name: str | None) -> str | None:

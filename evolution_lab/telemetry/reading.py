@@ -40,12 +40,14 @@ class ReadOptions:
     Attributes:
         config: The settings; which attributes are stored, where tenant and actor are looked for.
         mapping: For tables, which column plays which role.
+        kept: Mappings confirmed before, for tables that have all their columns.
         tz: Zone of timestamps that carry none.
         service: Service of rows that name none.
     """
 
     config: EvolutionConfig = field(default_factory=EvolutionConfig)
     mapping: Any = None
+    kept: tuple[Any, ...] = ()
     tz: str | None = None
     service: str | None = None
 
@@ -74,12 +76,14 @@ class Chunk:
         rejects: What could not be read.
         dropped_attributes: How often each attribute name was seen that is not stored.
         waiting_lines: Unfinished last lines that wait for the next landing, 0 or 1.
+        reading: Of a table, how its columns were read: role to ``COLUMN:UNIT``, and ``tz``.
     """
 
     rows: pl.DataFrame
     rejects: tuple[Reject, ...] = ()
     dropped_attributes: Mapping[str, int] = field(default_factory=dict)
     waiting_lines: int = 0
+    reading: Mapping[str, str] | None = None
 
 
 class Reader(Protocol):

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 
 from evolution_lab.display import ResultMixin, strip_controls
+from evolution_lab.telemetry.preview import LandingPreview
 
 LandingStatus = Literal["landed", "already landed", "empty", "skipped"]
 
@@ -34,6 +35,8 @@ class SourceLanding:
         batches: Ids of the batches published.
         services: Services seen in the added rows, sorted.
         dropped_attributes: Attributes left out, counted by name.
+        left_out: Rows outside the limits of the landing.
+        reading: Of a table, how its columns were read: role to ``COLUMN:UNIT``, and ``tz``.
         note: Why an input was skipped, or what is odd about it.
     """
 
@@ -50,6 +53,8 @@ class SourceLanding:
     batches: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     dropped_attributes: Mapping[str, int] = field(default_factory=dict)
+    left_out: int = 0
+    reading: Mapping[str, str] | None = None
     note: str | None = None
 
 
@@ -62,6 +67,7 @@ class LandingReport(ResultMixin):
         dry_run: Whether nothing was written.
         landed_at: The landing time that timestamps were judged against, UTC.
         first_rows: In a dry run the first rows as they would be landed; None otherwise.
+        preview: In a dry run what would be landed, and what of it can hardly be meant.
     """
 
     _title: ClassVar[str] = "Landing"
@@ -73,6 +79,7 @@ class LandingReport(ResultMixin):
     dry_run: bool
     landed_at: datetime
     first_rows: pl.DataFrame | None = field(default=None, repr=False, compare=False)
+    preview: LandingPreview | None = field(default=None, repr=False, compare=False)
 
     @property
     def rows_read(self) -> int:
@@ -108,6 +115,11 @@ class LandingReport(ResultMixin):
     def waiting_lines(self) -> int:
         """Unfinished last lines that wait for the next run."""
         return sum(source.waiting_lines for source in self.sources)
+
+    @property
+    def left_out(self) -> int:
+        """Rows outside the limits of the landing."""
+        return sum(source.left_out for source in self.sources)
 
     @property
     def skipped(self) -> tuple[str, ...]:
@@ -150,6 +162,10 @@ class LandingReport(ResultMixin):
                 f"Events from {span[0]:%Y-%m-%d %H:%M:%S} to {span[1]:%Y-%m-%d %H:%M:%S} UTC."
             )
         found += [f"Quarantined, {count:,}: {reason}" for reason, count in self._top_reasons()]
+        if self.left_out:
+            found.append(f"{self.left_out:,} rows are outside the limits asked for.")
+        if self.preview is not None:
+            found += self.preview.warnings
         if self.waiting_lines:
             found.append(
                 f"{self.waiting_lines} unfinished last line(s) wait for the next run: "
@@ -198,6 +214,7 @@ class LandingReport(ResultMixin):
             "rowsQuarantined": self.rows_quarantined,
             "quarantined": self.quarantined,
             "waitingLines": self.waiting_lines,
+            "leftOut": self.left_out,
             "skipped": list(self.skipped),
             "firstEvent": _iso(span[0]) if span else None,
             "lastEvent": _iso(span[1]) if span else None,
@@ -209,6 +226,7 @@ class LandingReport(ResultMixin):
                 for row in self.to_dicts()
             ],
             "notes": list(self.notes),
+            **({"preview": self.preview.to_document()} if self.preview else {}),
         }
 
     def _top_reasons(self, limit: int = 5) -> list[tuple[str, int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 import polars as pl
 
@@ -38,7 +38,9 @@ _EXCERPT_CELLS: Final = 40
 
 
 def table_mapping(columns: list[str], options: ReadOptions) -> ColumnMapping:
-    """Return the mapping in force for a table: the one given, or what its column names say.
+    """Return the mapping in force for a table: given, confirmed before, or said by its names.
+
+    Of the mappings confirmed before, the one with most columns is taken; the last of several.
 
     Raises:
         MappingError: A mapped column is missing, or no mapping was given and the names do not say
@@ -50,6 +52,9 @@ def table_mapping(columns: list[str], options: ReadOptions) -> ColumnMapping:
         return given
     if given is not None:
         raise MappingError(f"mapping == {given!r}, must be a ColumnMapping.")
+    fitting = [kept for kept in options.kept if kept.fits(columns)]
+    if fitting:
+        return cast("ColumnMapping", max(reversed(fitting), key=lambda kept: len(kept.roles)))
     guessed = ColumnMapping.guess(columns)
     if guessed is None:
         raise needs_mapping(columns)
@@ -81,7 +86,12 @@ def read_rows(
     problem = rows.select(refused.alias("problem")).to_series()
     rejects = _rejects(table, lines, problem)
     rows = rows.filter(problem.is_null())
-    return Chunk(rows=_with_line_hash(rows, table.filter(problem.is_null())), rejects=rejects)
+    zone = mapping.tz or options.tz
+    return Chunk(
+        rows=_with_line_hash(rows, table.filter(problem.is_null())),
+        rejects=rejects,
+        reading=mapping.to_settings() | ({"tz": zone} if zone else {}),
+    )
 
 
 @dataclass
@@ -128,7 +138,7 @@ class _Columns:
         }
 
     def _times(self) -> dict[str, pl.Series]:
-        zone = self.options.tz
+        zone = self.mapping.tz or self.options.tz
         start = cells.times(
             self._of("timestamp"), self.mapping.roles["timestamp"], zone, "timestamp"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Final
 
@@ -21,6 +21,7 @@ from evolution_lab.telemetry.batches import (
 )
 from evolution_lab.telemetry.dedupe import LandedRows, RowIds, distinct
 from evolution_lab.telemetry.lake import Lake, partition
+from evolution_lab.telemetry.limits import LandingLimits
 from evolution_lab.telemetry.publishing import publish_parquet, remove_leftovers
 from evolution_lab.telemetry.quarantine import not_yet_quarantined, quarantine_frame
 from evolution_lab.telemetry.reading import RAW_SCHEMA, Chunk, Reject
@@ -80,6 +81,7 @@ def _joined(chunks: list[Chunk]) -> Chunk:
         rejects=tuple(reject for chunk in chunks for reject in chunk.rejects),
         dropped_attributes=dropped,
         waiting_lines=sum(chunk.waiting_lines for chunk in chunks),
+        reading=next((chunk.reading for chunk in chunks if chunk.reading), None),
     )
 
 
@@ -111,6 +113,7 @@ class BatchWriter:
         wait_seconds: How long to wait for another process that writes the same days.
         dry_run: Whether to do everything but write.
         landed: Knows which rows the lake holds.
+        limits: Which rows are landed.
     """
 
     lake: Lake
@@ -119,6 +122,7 @@ class BatchWriter:
     wait_seconds: float
     dry_run: bool
     landed: LandedRows
+    limits: LandingLimits = field(default_factory=LandingLimits)
 
     def write(self, batch: RawBatch, origin: Origin) -> Iterator[tuple[BatchRecord, pl.DataFrame]]:
         """Write a batch.
@@ -131,7 +135,9 @@ class BatchWriter:
             LockedError: Another process writes the same days for longer than the wait.
         """
         rows, refused = validate(normalise(batch.chunk.rows), self.landed_at)
-        rows = origin.row_ids.add(rows)
+        believed = origin.row_ids.add(rows)
+        rows = self.limits.keep(believed)
+        left_out = believed.height - rows.height
         days = rows.select(pl.col("timestamp").dt.date().unique().sort()).to_series().to_list()
         groups = [days[at : at + _MOST_DAYS] for at in range(0, len(days), _MOST_DAYS)] or [[]]
         for number, group in enumerate(groups):
@@ -147,10 +153,12 @@ class BatchWriter:
                 last=batch.last and last,
                 reader=origin.reader,
                 landed_at=self.landed_at,
-                rows_read=part.height + len(rejects),
+                rows_read=part.height + len(rejects) + (left_out if first else 0),
                 rows=0,
                 duplicates=0,
                 waiting_lines=batch.chunk.waiting_lines if first else 0,
+                left_out=left_out if first else 0,
+                share=self.limits.share,
             )
             if not self._published(name):
                 dropped = batch.chunk.dropped_attributes if first else {}
