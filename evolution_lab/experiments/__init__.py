@@ -81,6 +81,7 @@ from evolution_lab.experiments.resolver import (
     fell_back,
     serve,
 )
+from evolution_lab.experiments.stored_outcomes import store_outcomes, stored_outcomes
 from evolution_lab.experiments.units import ANONYMOUS_ID, Unit, attributes_of, resolve_unit
 
 __all__ = [
@@ -150,5 +151,7 @@ __all__ = [
     "repository_source",
     "resolve_unit",
     "serve",
+    "store_outcomes",
+    "stored_outcomes",
     "write_state",
 ]

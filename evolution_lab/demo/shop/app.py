@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -81,6 +81,7 @@ def create_shop(
     exporter: SpanExporter | None = None,
     payments_url: str | None = None,
     watch: Watch | None = None,
+    variants: Mapping[str, Handler] | None = None,
 ) -> ShopApp:
     """Return the shop, its database filled, its spans going to an exporter.
 
@@ -90,6 +91,8 @@ def create_shop(
         exporter: Where its spans, and those of the services it uses, go.
         payments_url: Where the payments service listens; without it, it is called in this process.
         watch: The package's own middleware, put inside the server span.
+        variants: Other handlers by operation (``POST /invoices``), for callers to whom an experiment
+            gives the variant; ``watch`` needs a ``SpecExperimentAdapter`` among its listeners.
 
     Examples:
         >>> import asyncio, httpx
@@ -119,6 +122,7 @@ def create_shop(
         payments=payments,
         orders=OrderQueue(store, pace, tracing.tracer("fulfilment", VERSIONS["fulfilment"])),
         tracer=tracing.tracer("shop", settings.version),
+        variants=variants or {},
     )
     next_shop = replace(
         shop,
@@ -138,7 +142,7 @@ def _application(shop: Shop, watch: Watch | None) -> Starlette:
         return JSONResponse(openapi_document(shop.settings.version))
 
     routes: list[BaseRoute] = [
-        Route(path, endpoint(shop, handler), methods=[method])
+        Route(path, endpoint(shop, handler, f"{method} {path}"), methods=[method])
         for method, path, handler in _ENDPOINTS
     ]
     middleware = [Middleware(SpanMiddleware, tracer=shop.tracer, routes=list(routes))]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from opentelemetry.trace import SpanKind, Tracer, get_current_span
@@ -19,6 +19,7 @@ from evolution_lab.demo.shop.settings import ShopSettings
 from evolution_lab.demo.shop.store import Store
 from evolution_lab.demo.shop.tracing import fail
 from evolution_lab.demo.timeline import Faults
+from evolution_lab.experiments import current_variant
 
 _LARGEST_BODY: Final = 1 << 20
 
@@ -50,6 +51,7 @@ class Shop:
         payments: Its client of the payments service.
         orders: The queue it hands placed orders to.
         tracer: Of this version.
+        variants: Handlers on trial, by operation (``POST /invoices``).
     """
 
     settings: ShopSettings
@@ -59,6 +61,7 @@ class Shop:
     payments: Payments
     orders: OrderQueue
     tracer: Tracer
+    variants: Mapping[str, Handler] = field(default_factory=dict)
 
     def regressed(self, name: str) -> bool:
         """Say whether a regression is built in."""
@@ -122,13 +125,20 @@ Handler = Callable[[Call], Awaitable[tuple[int, dict[str, Any]]]]
 """Takes a call, gives the status and the body of its answer."""
 
 
-def endpoint(shop: Shop, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """Return a Starlette endpoint that runs a handler and answers its refusals."""
+def endpoint(
+    shop: Shop, handler: Handler, operation: str
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return a Starlette endpoint that runs a handler and answers its refusals.
+
+    Where an experiment on the operation gives its caller the variant, the shop's variant runs.
+    """
 
     async def answer(request: Request) -> Response:
         try:
             call = await _call(shop, request)
-            status, body = await handler(call)
+            assigned = current_variant(operation) if operation in shop.variants else None
+            trying = assigned is not None and assigned.arm == "variant"
+            status, body = await (shop.variants[operation] if trying else handler)(call)
             if shop.pace.fails():
                 raise ShopError(
                     500,

@@ -9,7 +9,8 @@ from starlette.middleware import Middleware
 
 from evolution_lab.demo.shop.tracing import ENVIRONMENT
 from evolution_lab.telemetry import Counters, Exchange, TracingMiddleware, create_tracing_middleware
-from evolution_lab.telemetry.exchange import SampleHook
+from evolution_lab.telemetry.exchange import ExchangeListener, SampleHook
+from evolution_lab.telemetry.observation import RequestListener
 
 
 @dataclass
@@ -20,6 +21,7 @@ class Watch:
         data: The lab directory that samples are landed in; None for none.
         on_sample: Is given each sample, such as ``EvolutionPipeline.ingest``.
         flush_seconds: Longest time that a sample waits before it is landed.
+        listeners: Are told of each request, such as a ``SpecExperimentAdapter``.
 
     Examples:
         >>> Watch(on_sample=print).counters
@@ -29,6 +31,7 @@ class Watch:
     data: Path | None = None
     on_sample: SampleHook | None = None
     flush_seconds: float = 15.0
+    listeners: tuple[ExchangeListener | RequestListener, ...] = ()
     _watchers: dict[str, TracingMiddleware] = field(default_factory=dict, init=False, repr=False)
 
     def middleware(self, version: str) -> Middleware:
@@ -42,6 +45,7 @@ class Watch:
             version=version,
             environment=ENVIRONMENT,
             flush_seconds=self.flush_seconds,
+            listeners=self.listeners,
         )
         self._watchers[version] = watcher
         return Middleware(watcher.asgi)
