@@ -194,6 +194,31 @@ class SpecSuggestionOrchestrator:
         self._write(adopted)
         return adopted
 
+    def link_experiment(self, suggestion_id: str, experiment: str) -> SpecSuggestion:
+        """Say that an approved suggestion is tried in an experiment; again, it changes nothing.
+
+        Args:
+            suggestion_id: The id or the beginning of it that fits no other.
+            experiment: Its key and version, such as ``invoice-2@1``; kept under ``experiments``.
+
+        Raises:
+            UnknownNameError: No suggestion has this id.
+            AlreadyDecidedError: It is not approved.
+        """
+        with self.repository.transaction() as table:
+            found = find_suggestion(table, suggestion_id)
+            if found.status != "approved":
+                raise AlreadyDecidedError(
+                    f"suggestion {found.id[:ID_SHOWN]} is {standing(found)}, must be approved."
+                )
+            known = found.proposal.metadata.get("experiments", [])
+            if experiment in known:
+                return found
+            notes = {"experiments": [*known, experiment]}
+            linked = Intake(table, self.workflow, self.clock()).close(found, "approved", notes)
+        self._write(linked)
+        return linked
+
     def get(self, suggestion_id: str) -> SpecSuggestion:
         """Return a suggestion by its id or the beginning of it that fits no other.
 

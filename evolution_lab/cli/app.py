@@ -19,6 +19,7 @@ from evolution_lab.cli import (
     measuring,
     recording,
     reviewing,
+    rolling_out,
     sharing,
     testing,
 )
@@ -62,6 +63,7 @@ learning.add_commands(app)
 deciding.add_commands(app)
 reviewing.add_commands(app)
 sharing.add_commands(app)
+rolling_out.add_commands(app)
 testing.add_commands(app)
 measuring.add_commands(app)
 add_commands_to_come(app)

@@ -18,18 +18,12 @@ GROUPS: Final = {
     "experiment": (
         "Roll a spec change out.",
         (
-            "register",
             "simulate",
-            "start",
             "run",
             "status",
             "evaluate",
             "advance",
-            "pause",
-            "resume",
             "rollback",
-            "abort",
-            "export",
         ),
     ),
 }
@@ -42,13 +36,16 @@ def add_commands_to_come(app: typer.Typer) -> None:
         app.command(
             name, help=f"To come: {purpose[0].lower()}{purpose[1:]}", context_settings=_ANY
         )(to_come(name))
+    there = {group.name: group.typer_instance for group in app.registered_groups}
     for group, (purpose, names) in GROUPS.items():
-        branch = typer.Typer(
-            help=f"To come: {purpose[0].lower()}{purpose[1:]}", no_args_is_help=True
-        )
+        branch = there.get(group)
+        if branch is None:
+            branch = typer.Typer(
+                help=f"To come: {purpose[0].lower()}{purpose[1:]}", no_args_is_help=True
+            )
+            app.add_typer(branch, name=group)
         for name in names:
             branch.command(name, help="To come.", context_settings=_ANY)(to_come(f"{group} {name}"))
-        app.add_typer(branch, name=group)
 
 
 def to_come(name: str) -> Callable[[typer.Context], None]:

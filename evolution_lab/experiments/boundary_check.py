@@ -37,6 +37,7 @@ class ControlCounts:
         judged: Of them, those whose success was recorded.
         failed: Of the judged, those that failed.
         slow: Of all calls, those slower than a number of milliseconds, by that number.
+        p99_ms: Their 99th percentile; None without calls.
         p99_bound_ms: A p99 boundary that the control keeps for certain; None with too few calls.
     """
 
@@ -44,6 +45,7 @@ class ControlCounts:
     judged: int
     failed: int
     slow: Mapping[float, int]
+    p99_ms: float | None = None
     p99_bound_ms: float | None = None
 
 
@@ -129,6 +131,7 @@ def control_counts(
         pl.len().alias("calls"),
         pl.col("success").is_not_null().sum().alias("judged"),
         (~pl.col("success")).sum().alias("failed"),
+        pl.col("duration_ns").quantile(1 - SLOW_SHARE, interpolation="linear").alias("p99"),
         *(
             (pl.col("duration_ns") > round(ms * 1_000_000)).sum().alias(f"slow {place}")
             for place, ms in enumerate(boundaries)
@@ -144,6 +147,7 @@ def control_counts(
         calls=calls,
         judged=int(row["judged"].item()),
         failed=int(row["failed"].item()),
+        p99_ms=None if row["p99"].item() is None else row["p99"].item() / 1_000_000,
         slow={ms: int(row[f"slow {place}"].item()) for place, ms in enumerate(boundaries)},
         p99_bound_ms=bound,
     )
@@ -209,11 +213,9 @@ def _finding(
         f" ({low:.2%} to {high:.2%})"
     )
     if verdict == "broken":
-        offer = "" if acceptable is None else f" A boundary of {acceptable:g} would be accepted"
         unit = "" if is_share else " ms"
-        sentence = f"{metric} boundary == {shown}, which the control breaks: {counted}." + (
-            f"{offer}{unit}." if offer else ""
-        )
+        offer = "" if acceptable is None else f" {acceptable:g}{unit} would be accepted."
+        sentence = f"{metric} boundary == {shown}, which the control breaks: {counted}.{offer}"
     elif verdict == "unknown":
         sentence = f"{metric} boundary == {shown}: too few calls of the control to check it."
     elif verdict == "unclear":

@@ -403,6 +403,16 @@ def load_experiment(path: Path | str) -> SpecExperiment:
         PathNotFoundError: There is no such file.
         InvalidExperimentError: It is neither TOML nor JSON, or its definition breaks a rule.
     """
+    return experiment_from(read_settings(path))
+
+
+def read_settings(path: Path | str) -> dict[str, Any]:
+    """Read the settings of a definition from a TOML or JSON file, as they stand there.
+
+    Raises:
+        PathNotFoundError: There is no such file.
+        InvalidExperimentError: It is neither TOML nor JSON.
+    """
     path = Path(path)
     if not path.is_file():
         raise PathNotFoundError(path)
@@ -413,7 +423,7 @@ def load_experiment(path: Path | str) -> SpecExperiment:
         raise InvalidExperimentError(f"{path.name!r} cannot be read: {error}") from None
     if not isinstance(document, dict):
         raise InvalidExperimentError(f"{path.name!r} holds no table of settings.")
-    return experiment_from(document)
+    return document
 
 
 def _stage(value: object) -> object:

@@ -23,7 +23,8 @@ from evolution_lab.experiments.definition import (
     SpecExperiment,
     check_transition,
 )
-from evolution_lab.experiments.in_force import StateInForce
+from evolution_lab.experiments.duckdb_repository import DuckDBExperimentRepository
+from evolution_lab.experiments.in_force import STATE_IN_FORCE, StateInForce
 from evolution_lab.experiments.publishing import publish_state
 from evolution_lab.experiments.registry_rules import (
     check_actor,
@@ -90,6 +91,13 @@ class SpecExperimentRegistry:
     repository: ExperimentRepository
     state_file: Path | None = None
     clock: Callable[[], datetime] = _now
+
+    @classmethod
+    def in_lab(cls, data_dir: Path | str) -> SpecExperimentRegistry:
+        """Return the registry of a lab directory, which writes its state in force there."""
+        data_dir = Path(data_dir)
+        repository = DuckDBExperimentRepository(data_dir)
+        return cls(repository, state_file=data_dir / STATE_IN_FORCE)
 
     def register(
         self,

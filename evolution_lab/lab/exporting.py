@@ -8,12 +8,12 @@ from pathlib import Path
 from evolution_lab import __version__
 from evolution_lab.export.lab_file import LabContents, write_lab_file
 from evolution_lab.export.lab_sanitising import sanitised
-from evolution_lab.lab.exploring import LabExploration
 from evolution_lab.lab.opened import OpenedLab
+from evolution_lab.lab.rolling_out import LabRollouts
 from evolution_lab.redaction import LabKey
 
 
-class LabExports(LabExploration):
+class LabExports(LabRollouts):
     """A lab as a file, out and in; see ``Lab``."""
 
     def export(self, file: str | Path, *, every: str | timedelta | None = None) -> Path:

@@ -154,6 +154,10 @@ class OpenedLab:
         """Refuse: decisions are taken in the lab this came from."""
         raise self._refusal("reopen a suggestion")
 
+    def register_experiment(self, *_: object, **__: object) -> NoReturn:
+        """Refuse: experiments are registered in the lab this came from."""
+        raise self._refusal("register an experiment")
+
     def label(self, *_: object, **__: object) -> NoReturn:
         """Refuse: signals are labelled in the lab this came from."""
         raise self._refusal("label a signal")

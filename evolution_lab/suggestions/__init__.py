@@ -12,6 +12,7 @@ from evolution_lab.suggestions.specs import DeclaredSpecs, SpecSource
 from evolution_lab.suggestions.traffic import TrafficFinding, TrafficReading, read_traffic
 from evolution_lab.suggestions.usage import OperationUsage, usage_statistics
 from evolution_lab.suggestions.validation import validate_suggestion
+from evolution_lab.suggestions.variants import control_of, variant_of
 
 __all__ = [
     "Analysis",
@@ -24,9 +25,11 @@ __all__ = [
     "SpecSource",
     "TrafficFinding",
     "TrafficReading",
+    "control_of",
     "read_traffic",
     "subject_of",
     "suggestion_id",
     "usage_statistics",
     "validate_suggestion",
+    "variant_of",
 ]

@@ -39,6 +39,7 @@ from evolution_lab.suggestions.specs import SpecSource, as_source
 from evolution_lab.suggestions.traffic import TrafficFinding, TrafficReading
 from evolution_lab.suggestions.traffic.composites import CompositeParts
 from evolution_lab.suggestions.validation import validate_suggestion
+from evolution_lab.suggestions.variants import variant_of
 from evolution_lab.suggestions.wording import describe_signal, describe_workflow
 
 _STRONGEST: Final = 1e6
@@ -152,6 +153,24 @@ class SpecGenerator:
             asked.setdefault(_id_of(finding.change), []).append(finding)
         suggestions = [self._suggest(group, declared, windows) for group in asked.values()]
         return tuple(sorted(suggestions, key=_most_pressing))
+
+    def generate_variant(
+        self, suggestion: SpecSuggestion, specs: SpecSource | Iterable[OperationSpec]
+    ) -> OperationSpec:
+        """Return the spec in force with a suggestion applied, in a version of its own.
+
+        An experiment tries it beside the spec in force before it replaces that.
+
+        Args:
+            suggestion: Whose overlay, or change of a spec declared in Python, is applied.
+            specs: Declared operations, or the documents that have them.
+
+        Raises:
+            InapplicableEditError: There is no spec to apply it to, the spec has changed since, or
+                nothing changes.
+            InvalidOverlayError: The overlay does not fit the document any more.
+        """
+        return variant_of(suggestion, as_source(specs))
 
     def validate_suggestion(self, suggestion: SpecSuggestion) -> list[str]:
         """Return the reasons why a suggestion cannot be proposed; empty when it can."""

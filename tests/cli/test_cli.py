@@ -18,6 +18,14 @@ from evolution_lab.demo import score_suggestions
 from evolution_lab.records import SpecSuggestion, from_json
 
 READY = {
+    "experiment abort",
+    "experiment export",
+    "experiment list",
+    "experiment pause",
+    "experiment register",
+    "experiment resume",
+    "experiment show",
+    "experiment start",
     "bench suggestions",
     "bench detection",
     "bench golden",

@@ -286,7 +286,7 @@ def test_a_boundary_that_the_control_breaks_is_refused(registry: SpecExperimentR
     recent = ControlCounts(
         calls=20_000, judged=20_000, failed=1_600, slow={750.0: 10}, p99_bound_ms=400.0
     )
-    with pytest.raises(InvalidExperimentError, match=r"A boundary of 0\.086 would be accepted"):
+    with pytest.raises(InvalidExperimentError, match=r"0\.086 would be accepted\."):
         registry.register(DEFINITION, actor="ada", recent=recent)
     eased = replace(DEFINITION, guardrails=(Guardrail(metric="error_rate", boundary=0.086),))
     registry.register(eased, actor="ada", recent=recent)

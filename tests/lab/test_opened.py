@@ -108,7 +108,7 @@ def test_the_report_is_that_of_the_lab(lab: Lab, opened: OpenedLab, tmp_path: Pa
 
 
 CHANGING = ("land", "import_traffic", "suggest", "approve", "reject", "reopen", "label",
-            "calibrate", "add_deployment")  # fmt: skip
+            "calibrate", "add_deployment", "register_experiment")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CHANGING)
@@ -126,6 +126,7 @@ def test_every_method_of_a_lab_is_either_shown_or_refused() -> None:
     of_the_samples = {
         "samples", "evidence", "explore", "sequences", "edges", "specs", "traffic_reading", "analyze", "deploys",
         "evaluate", "envelope_of", "export", "open_export", "signal_labels", "labels",
+        "draft_experiment",
     }  # fmt: skip
     assert methods(Lab) - methods(OpenedLab) <= of_the_samples
 
