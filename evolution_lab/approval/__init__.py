@@ -6,6 +6,7 @@
 
 from evolution_lab.approval.duckdb_repository import DuckDBSpecSuggestionRepository
 from evolution_lab.approval.orchestrator import SpecSuggestionOrchestrator, SuggestionWriter
+from evolution_lab.approval.postgres_repository import PostgresSpecSuggestionRepository
 from evolution_lab.approval.repository import (
     InMemorySpecSuggestionRepository,
     SpecSuggestionRepository,
@@ -19,6 +20,7 @@ __all__ = [
     "DuckDBSpecSuggestionRepository",
     "InMemorySpecSuggestionRepository",
     "Outcome",
+    "PostgresSpecSuggestionRepository",
     "SpecSuggestionOrchestrator",
     "SpecSuggestionRepository",
     "Submission",

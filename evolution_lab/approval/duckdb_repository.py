@@ -106,13 +106,15 @@ class _DuckDBTable:
             values,
         ).fetchall()
         suggestions = [from_json(SpecSuggestion, row[0]) for row in rows]
-        decisions = self._decisions()
+        decisions = self._decisions([each.id for each in suggestions])
         return tuple(replace(s, approvals=tuple(decisions.get(s.id, ()))) for s in suggestions)
 
-    def _decisions(self) -> dict[str, list[Decision]]:
+    def _decisions(self, ids: list[str]) -> dict[str, list[Decision]]:
         rows = self.connection.execute(
             "SELECT suggestion_id, revision, reviewer, status, notes, decided_at "
-            "FROM suggestion_decisions ORDER BY suggestion_id, sequence"
+            "FROM suggestion_decisions WHERE list_contains($ids, suggestion_id) "
+            "ORDER BY suggestion_id, sequence",
+            {"ids": ids},
         ).fetchall()
         decisions: dict[str, list[Decision]] = {}
         for suggestion_id, revision, reviewer, status, notes, decided_at in rows:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from evolution_lab.approval.repository import SuggestionTable
 from evolution_lab.approval.revisions import citation, revise, standing, strength_of
 from evolution_lab.approval.submissions import Outcome, Submission
 from evolution_lab.approval.workflow import AUTOMATIC_REVIEWER, ID_SHOWN, ApprovalWorkflow
-from evolution_lab.records import Decision, SpecSuggestion, SuggestionStatus
+from evolution_lab.records import Decision, OperationRef, SpecSuggestion, SuggestionStatus
 from evolution_lab.suggestions import subject_of
 
 CLOSED_BY_EVIDENCE = frozenset({"superseded", "expired"})
@@ -37,6 +38,14 @@ class Intake:
     workflow: ApprovalWorkflow
     now: datetime
     together: Collection[str] = ()
+
+    @cached_property
+    def _open(self) -> dict[OperationRef | None, dict[str, SpecSuggestion]]:
+        """What is pending, by the operation it is about; read once, kept up while this runs."""
+        found: dict[OperationRef | None, dict[str, SpecSuggestion]] = {}
+        for each in self.table.select("pending"):
+            found.setdefault(subject_of(each), {})[each.id] = each
+        return found
 
     def take(self, new: SpecSuggestion) -> Submission:
         """Keep a suggestion, or the new evidence for it, and say what became of it."""
@@ -70,7 +79,7 @@ class Intake:
         """Return what is open and asks for another value at the same place."""
         return [
             other
-            for other in self.table.select("pending")
+            for other in self._open.get(subject_of(new), {}).values()
             if other.id != new.id and other.id not in self.together and is_alternative(other, new)
         ]
 
@@ -82,8 +91,8 @@ class Intake:
         # Drafts of new operations do not compete with the repairs of the one they start at.
         drafted = new.target.operation is None
         pending = sum(
-            subject_of(other) == subject and (other.target.operation is None) == drafted
-            for other in self.table.select("pending")
+            (other.target.operation is None) == drafted
+            for other in self._open.get(subject, {}).values()
             if other.id not in besides
         )
         if pending < limit:
@@ -139,6 +148,7 @@ class Intake:
             suggestion, status=status, proposal=replace(suggestion.proposal, metadata=metadata)
         )
         self.table.save(closed, at=self.now)
+        self._open.get(subject_of(closed), {}).pop(closed.id, None)
         return closed
 
     def _keep(self, suggestion: SpecSuggestion, outcome: Outcome, reason: str) -> Submission:
@@ -156,6 +166,10 @@ class Intake:
             )
             suggestion = append_decision(self.table, suggestion, decision, "approved")
             reason = f"{reason} Approved without a person: {notes}"
+        here = self._open.setdefault(subject_of(suggestion), {})
+        here.pop(suggestion.id, None)
+        if suggestion.status == "pending":
+            here[suggestion.id] = suggestion
         return Submission(outcome=outcome, suggestion=suggestion, reason=reason)
 
 

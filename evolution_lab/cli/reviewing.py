@@ -35,6 +35,12 @@ def review(
             help="Header in which your sign-in says who asks.",
         ),
     ] = None,
+    public_host: Annotated[
+        str | None,
+        typer.Option(
+            "--public-host", metavar="HOST", help="Under which your sign-in is reached, as it asks."
+        ),
+    ] = None,
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
     ] = False,
@@ -42,7 +48,9 @@ def review(
 ) -> None:
     """Look at suggestions with their evidence, and decide on them, in a browser.
 
-    The page is served on 127.0.0.1 alone; the address that is printed carries a token.
+    The page is served on 127.0.0.1 alone; the address that is printed carries a token. For a team,
+    --listen puts it behind your own sign-in, whose header says who decides; nothing but that sign-in
+    may reach the address, and decisions must be kept in PostgreSQL (setting state_url).
 
     Example: evolution-lab review --reviewer kim
     """
@@ -56,19 +64,24 @@ def review(
             "--listen and --trust-user-header go together: who reaches the page is let in by your "
             "own sign-in, and named by it."
         )
-    if listen is not None:
-        raise ConfigError(
-            f"listen == {listen!r} needs a state database that several may write (PostgreSQL); "
-            "this lab's is a file. Without --listen the page is for this machine."
-        )
     lab = Lab(data, config=config, specs=spec)
+    if listen is not None and lab.config.state_url is None:
+        raise ConfigError(
+            f"listen == {listen!r} needs a state database that several may write: set state_url to "
+            "a PostgreSQL one. Without --listen the page is for this machine."
+        )
     board = lab.review_board(reviewer=reviewer, every=every_of(data, every))
-    host = "127.0.0.1" if listen is None else listen_address(listen)[0]
-    server = ReviewServer(board, host=host, port=port)
-    print_text(server.url)
+    if listen is None:
+        server = ReviewServer(board, port=port)
+    else:
+        host, port = listen_address(listen)
+        server = ReviewServer(
+            board, host=host, port=port, user_header=trust_user_header, public_host=public_host
+        )
+    print_text(server.url if listen is None else f"http://{server.address}/")
     tell(
         "Ctrl-C ends it."
-        if reviewer
+        if reviewer or listen is not None
         else "Shown only: --reviewer NAME lets you decide. Ctrl-C ends it."
     )
     if open_page:

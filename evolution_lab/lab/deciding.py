@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from evolution_lab import __version__
 from evolution_lab.approval import (
     DuckDBSpecSuggestionRepository,
+    PostgresSpecSuggestionRepository,
     SpecSuggestionOrchestrator,
+    SpecSuggestionRepository,
     Submissions,
 )
 from evolution_lab.config import format_timedelta
@@ -136,7 +138,7 @@ class LabDecisions(LabFindings):
 
     def suggestions(self, status: SuggestionStatus | None = None) -> tuple[SpecSuggestion, ...]:
         """Return the suggestions of a status (all without)."""
-        if not (self.data / STATE_FILE).exists():
+        if self.config.state_url is None and not (self.data / STATE_FILE).exists():
             return ()
         return self._orchestrator().list(status)
 
@@ -291,12 +293,17 @@ class LabDecisions(LabFindings):
 
     def _orchestrator(self, output: str | Path | None = None) -> SpecSuggestionOrchestrator:
         return SpecSuggestionOrchestrator(
-            DuckDBSpecSuggestionRepository(self.data),
+            self._repository(),
             writer=FileSystemSuggestionWriter(
                 self._envelopes(output), specs=self.specs() if self.config.specs else None
             ),
             config=self.config,
         )
+
+    def _repository(self) -> SpecSuggestionRepository:
+        if self.config.state_url is not None:
+            return PostgresSpecSuggestionRepository(self.config.state_url)
+        return DuckDBSpecSuggestionRepository(self.data)
 
     def _envelopes(self, output: str | Path | None) -> Path:
         return Path(output) if output is not None else self.reports / "generated"

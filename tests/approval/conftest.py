@@ -1,4 +1,4 @@
-"""A valid suggestion and both repositories, for the tests of this folder."""
+"""A valid suggestion and every repository, for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from evolution_lab.approval import (
     DuckDBSpecSuggestionRepository,
     InMemorySpecSuggestionRepository,
+    PostgresSpecSuggestionRepository,
     SpecSuggestionRepository,
 )
 from evolution_lab.records import EvidenceItem, OperationRef, Proposal, SpecSuggestion, Target
@@ -20,10 +21,12 @@ from evolution_lab.suggestions import suggestion_id
 CREATED = datetime(2026, 3, 2, 10, 15, 0, 123456, tzinfo=UTC)
 
 
-@pytest.fixture(params=["memory", "duckdb"])
+@pytest.fixture(params=["memory", "duckdb", "postgres"])
 def repository(request, tmp_path) -> SpecSuggestionRepository:
     if request.param == "memory":
         return InMemorySpecSuggestionRepository()
+    if request.param == "postgres":
+        return PostgresSpecSuggestionRepository(request.getfixturevalue("postgres"))
     return DuckDBSpecSuggestionRepository(tmp_path)
 
 

@@ -7,11 +7,13 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evolution_lab.approval import InMemorySpecSuggestionRepository, SpecSuggestionOrchestrator
+from evolution_lab.cli import main
 from evolution_lab.records import (
     OperationRef,
     SpecSuggestion,
@@ -223,3 +225,25 @@ def test_the_widget_answers_under_the_number_it_was_asked(suggestion: Suggested)
     assert answer["number"] == 7
     assert len(answer["suggestions"]) == 1
     assert "Limit items of op1" not in json.dumps(panel.get_state(), default=str)
+
+
+def test_for_a_team_the_sign_ins_header_says_who_decides(suggestion: Suggested) -> None:
+    board = board_of(suggestion(1), reviewer="")
+    with ReviewServer(board, user_header="x-user", public_host="review.example") as server:
+        status, _, refused = asked(server, "POST", "/api", LIST)
+        assert status == 401
+        assert b"does not say who asks" in refused
+        status, _, told = asked(server, "POST", "/api", LIST, x_user="ada", Host="review.example")
+        assert (status, json.loads(told)["kind"]) == (200, "list")
+        status, _, _ = asked(server, "POST", "/api", LIST, x_user="ada", Host="other.example")
+        assert status == 421
+
+
+def test_a_team_needs_a_database_that_several_may_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listen = ["review", "--listen", "127.0.0.1:0", "--data", str(tmp_path)]
+    assert main([*listen, "--trust-user-header", "x-user"]) == 2
+    assert "PostgreSQL" in capsys.readouterr().err
+    assert main(listen) == 2
+    assert "go together" in capsys.readouterr().err
