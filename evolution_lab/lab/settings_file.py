@@ -29,6 +29,7 @@ _UNSET: Final = {
     "exclude": ["GET /health*"],
     "never_auto_approve": ["billing.*"],
     "mappings": [{"timestamp": "Start:ns", "duration": "Took:us", "operation": "Name"}],
+    "state_url": "postgresql://lab@db.example.com/lab",
     "owners": {"billing-team": ["ada", "grace"]},
 }
 """What is shown for settings whose default is nothing."""

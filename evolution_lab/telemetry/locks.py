@@ -58,6 +58,7 @@ def file_lock(path: Path, *, wait_seconds: float = 30.0) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
+    _let_others_in(path)
 
 
 def holder_pid(path: Path) -> int | None:
@@ -70,16 +71,48 @@ def holder_pid(path: Path) -> int | None:
 
 
 def _acquire(descriptor: int, path: Path, wait_seconds: float) -> None:
+    if _taken(descriptor):
+        return
     started = time.monotonic()
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with _waiting(path):
+        while not _taken(descriptor):
             waited = time.monotonic() - started
             if waited >= wait_seconds:
-                raise LockedError(
-                    path, waited_seconds=waited, holder_pid=holder_pid(path)
-                ) from None
+                raise LockedError(path, waited_seconds=waited, holder_pid=holder_pid(path))
             time.sleep(min(_POLL_SECONDS, max(wait_seconds - waited, 0.001)))
-        else:
-            return
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _queue(path: Path) -> Path:
+    return path.with_name(f"{path.name}.waiting")
+
+
+@contextmanager
+def _waiting(path: Path) -> Iterator[None]:
+    """Show to whoever holds the lock that somebody waits for it."""
+    descriptor = os.open(_queue(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _let_others_in(path: Path) -> None:
+    """Pause where somebody waits: who takes a lock again at once would never let others have it."""
+    try:
+        descriptor = os.open(_queue(path), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return  # Nobody has ever waited.
+    try:
+        if not _taken(descriptor):
+            time.sleep(2 * _POLL_SECONDS)
+    finally:
+        os.close(descriptor)
