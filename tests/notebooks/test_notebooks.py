@@ -29,6 +29,7 @@ STORY = [
     "01_land_telemetry",
     "02_explore_anomalies",
     "03_review_suggestions",
+    "04_run_an_experiment",
     "05_generate_golden_tests",
 ]
 

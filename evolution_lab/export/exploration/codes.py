@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 MOST_CODES: Final = 8
 """Codes with a colour of their own, the most frequent ones; the others are drawn as one."""
+_COLOURS: Final = (
+    *("#2f6fb2", "#c0392b", "#2e8b57", "#d68910", "#8e5bb5"),
+    *("#17a2a2", "#c2577e", "#8a6d3b", "#7b8794"),
+)
+"""One a code, the last for the others: the template's five would repeat."""
 OTHERS: Final = "other codes"
 
 
@@ -74,7 +79,8 @@ def error_codes_figure(codes: pl.DataFrame, *, every: timedelta) -> go.Figure:
         shown=pl.when(pl.col("code").is_in(kept)).then("code").otherwise(pl.lit(None, pl.String))
     )
     figure = new_figure(height=280)
-    for code in [*kept, None] if len(frequent) > MOST_CODES else kept:
+    drawn = [*kept, None] if len(frequent) > MOST_CODES else kept
+    for number, code in enumerate(drawn):
         own = (
             named.filter(pl.col("shown").eq_missing(pl.lit(code, pl.String)))
             .group_by("time")
@@ -88,7 +94,7 @@ def error_codes_figure(codes: pl.DataFrame, *, every: timedelta) -> go.Figure:
                 width=every / timedelta(milliseconds=1),
                 offset=0,
                 name=OTHERS if code is None else figure_text(code, longest=32),
-                marker={"line": {"width": 0}},
+                marker={"color": _COLOURS[number], "line": {"width": 0}},
                 hovertemplate="%{y:,}",
             )
         )
