@@ -82,6 +82,7 @@ from evolution_lab.experiments.resolver import (
     serve,
 )
 from evolution_lab.experiments.stored_outcomes import store_outcomes, stored_outcomes
+from evolution_lab.experiments.telemetry_outcomes import outcomes_from_telemetry, stages_entered
 from evolution_lab.experiments.units import ANONYMOUS_ID, Unit, attributes_of, resolve_unit
 
 __all__ = [
@@ -145,12 +146,14 @@ __all__ = [
     "load_experiment",
     "merged",
     "merged_counts",
+    "outcomes_from_telemetry",
     "read_state",
     "replay",
     "repository_outcomes",
     "repository_source",
     "resolve_unit",
     "serve",
+    "stages_entered",
     "store_outcomes",
     "stored_outcomes",
     "write_state",

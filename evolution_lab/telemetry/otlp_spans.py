@@ -32,6 +32,8 @@ _GRPC_NAMES: Final = (
 _GRPC_SERVER_FAULTS: Final = frozenset({2, 4, 12, 13, 14, 15})
 """Codes that make a server's span an error (semantic conventions for gRPC, "Server")."""
 
+_NOT_ASSIGNED: Final = frozenset({"default", "disabled", "error", "stale", "static", "unknown"})
+"""Reasons for which a flag gives a value that no split chose: no outcome of an arm."""
 _LONGEST_TEXT: Final = 1_000
 _LARGEST_32: Final = (1 << 31) - 1
 _LARGEST_64: Final = (1 << 63) - 1
@@ -205,13 +207,24 @@ def _error(
 
 
 def _variant(span: Span) -> str | None:
-    """Return the variant of an evaluated feature flag, from the span or its events."""
-    names = ("feature_flag.result.variant", "feature_flag.variant")
-    found = _first(names, span.attributes)
+    """Return what an evaluated feature flag gave, from the span or its events: ``<flag>:<variant>``."""
+    found = _flag(span.attributes)
     if found is None and span.events:
-        variants = (_first(names, e) for name, e in span.events if "feature_flag" in name)
+        variants = (_flag(e) for name, e in span.events if "feature_flag" in name)
         found = next((variant for variant in variants if variant), None)
     return found
+
+
+def _flag(a: Attributes) -> str | None:
+    variant = _first(("feature_flag.result.variant", "feature_flag.variant"), a)
+    flag = _first(("feature_flag.key",), a)
+    if variant is None or flag is None or variant.startswith((f"{flag}:", f"{flag}@")):
+        return variant
+    label = f"{flag}:{variant}"
+    reason = _first(("feature_flag.result.reason", "feature_flag.evaluation.reason"), a)
+    if reason is not None and reason.lower() in _NOT_ASSIGNED:
+        label = f"{label}:{reason.lower()}"
+    return shortened(label, LONGEST_NAME)
 
 
 def _size(a: Attributes) -> int | None:

@@ -75,6 +75,36 @@ def test_variants_are_found_in_events_too():
     assert row(attributes={"feature_flag.variant": "a"}, events=[event])["variant_id"] == "a"
 
 
+@pytest.mark.parametrize(
+    ("attributes", "label"),
+    [
+        ({"feature_flag.key": "try", "feature_flag.result.variant": "control"}, "try:control"),
+        ({"feature_flag.key": "try", "feature_flag.variant": "variant"}, "try:variant"),
+        ({"feature_flag.key": "try", "feature_flag.variant": "try@1:variant"}, "try@1:variant"),
+        (
+            {
+                "feature_flag.key": "try",
+                "feature_flag.result.variant": "control",
+                "feature_flag.result.reason": "split",
+            },
+            "try:control",
+        ),
+        (
+            {
+                "feature_flag.key": "try",
+                "feature_flag.result.variant": "control",
+                "feature_flag.result.reason": "DEFAULT",
+            },
+            "try:control:default",
+        ),
+        ({"feature_flag.key": "try"}, None),
+    ],
+)
+def test_a_variant_is_of_a_flag_and_says_where_no_split_chose_it(attributes, label):
+    assert row(attributes=attributes)["variant_id"] == label
+    assert row(events=[("feature_flag.evaluation", attributes)])["variant_id"] == label
+
+
 def test_only_errors_carry_a_code_and_a_message():
     fine = row(status_message="all good", attributes={"error.type": "odd"})
     assert (fine["error_code"], fine["error_message"]) == (None, None)
