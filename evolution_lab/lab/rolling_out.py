@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evolution_lab.errors import UnknownNameError
+from evolution_lab.experiments import (
+    ControlCounts,
+    Guardrail,
+    RegisteredExperiment,
+    SpecExperiment,
+    SpecExperimentRegistry,
+    control_counts,
+)
+from evolution_lab.experiments.from_suggestion import draft_experiment
 from evolution_lab.lab.exploring import LabExploration
 from evolution_lab.suggestions import SpecGenerator, control_of
-
-# Most that a lab is asked needs none of the statistics of rollouts.
-if TYPE_CHECKING:
-    from evolution_lab.experiments import (
-        ControlCounts,
-        Guardrail,
-        RegisteredExperiment,
-        SpecExperiment,
-        SpecExperimentRegistry,
-    )
 
 
 class LabRollouts(LabExploration):
@@ -26,8 +25,6 @@ class LabRollouts(LabExploration):
     @property
     def experiments(self) -> SpecExperimentRegistry:
         """The registry of the lab's experiments, which writes its state in force."""
-        from evolution_lab.experiments import SpecExperimentRegistry
-
         return SpecExperimentRegistry.in_lab(self.data)
 
     def draft_experiment(
@@ -44,9 +41,6 @@ class LabRollouts(LabExploration):
             DecisionError: It is not approved.
             InapplicableEditError: There is no spec to apply it to, or the spec has changed since.
         """
-        from evolution_lab.experiments import Guardrail
-        from evolution_lab.experiments.from_suggestion import draft_experiment
-
         suggestion, specs = self.suggestion(suggestion_id), self.specs()
         control = control_of(suggestion, specs)
         boundary = self.config.for_operation(control.key).latency_p99_boundary_ms
@@ -97,8 +91,6 @@ class LabRollouts(LabExploration):
         return registered
 
     def _recent(self, operation: str, guardrails: tuple[Guardrail, ...]) -> ControlCounts | None:
-        from evolution_lab.experiments import control_counts
-
         if not self.lake.live_files("samples"):
             return None
         try:
