@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -62,6 +63,13 @@ OTHER_NAMES: Final[Mapping[str, str]] = {
 }
 """What people and the lake's own columns call the roles."""
 
+_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_UNIT_WORDS: Final = {
+    "ns": ("ns", "nano", "nanos", "nanoseconds"),
+    "us": ("us", "micro", "micros", "microseconds"),
+    "ms": ("ms", "milli", "millis", "milliseconds"),
+    "s": ("s", "sec", "secs", "seconds"),
+}
 _TIME_ROLES: Final = frozenset({"timestamp", "end", "duration"})
 _CONDITION_ROLES: Final = frozenset({"success", "error"})
 _COMPARISON = re.compile(r"^(<=|>=|!=|<|>|=)\s*(.+)$")
@@ -282,23 +290,50 @@ def example_line(columns: Sequence[str]) -> str:
 
     Examples:
         >>> example_line(["Id", "OperationName", "StartTime", "DurationMs"])
-        "--map 'timestamp=StartTime' --map 'duration=DurationMs:ms' --map 'operation=OperationName'"
+        '--map timestamp=StartTime --map duration=DurationMs:ms --map operation=OperationName'
+        >>> example_line(["TraceID", "Name", "StartTimeUnixNano", "EndTimeUnixNano", "Duration"])
+        '--map timestamp=StartTimeUnixNano:ns --map end=EndTimeUnixNano:ns --map operation=Name --map trace_id=TraceID'
     """
-    words = {
-        "timestamp": ("timestamp", "starttime", "start", "time", "date", "ts"),
-        "duration": ("duration", "latency", "elapsed", "took", "responsetime", "time"),
-        "operation": ("operation", "route", "endpoint", "spanname", "name", "path", "url"),
-    }
     taken: set[str] = set()
     parts = []
-    for role, hints in words.items():
+
+    def first_of(*hints: str) -> str | None:
         free = [column for column in columns if column not in taken]
         found = next((c for hint in hints for c in free if hint in _plain(c)), None)
-        column = found or "COLUMN"
-        taken.add(column)
-        unit = ":ms" if role == "duration" else ":ns" if "nano" in _plain(column) else ""
-        parts.append(f"--map '{role}={column}{unit}'")
-    return " ".join(parts)
+        if found is not None:
+            taken.add(found)
+        return found
+
+    start = first_of("timestamp", "starttime", "start", "time", "date", "ts")
+    parts.append(f"timestamp={start or 'COLUMN'}{_unit_said(start)}")
+    ends = [c for c in columns if c not in taken and "endtime" in _plain(c) and _unit_said(c)]
+    took = first_of("duration", "latency", "elapsed", "took", "responsetime", "time")
+    if ends and not _unit_said(took):  # Its unit is known, that of the duration is anybody's guess.
+        taken.add(ends[0])
+        parts.append(f"end={ends[0]}{_unit_said(ends[0])}")
+    else:
+        parts.append(f"duration={took or 'COLUMN'}{_unit_said(took) or ':ms'}")
+    known = ("operation", "route", "endpoint", "spanname", "name", "path", "url")
+    parts.append(f"operation={first_of(*known) or 'COLUMN'}")
+    optional = {
+        "trace_id": ("traceid",),
+        "parent": ("parentspanid", "parentid"),
+        "span_id": ("spanid",),
+        "service": ("servicename",),
+        "status": ("statuscode", "httpstatus"),
+    }
+    for role, hints in optional.items():
+        column = first_of(*hints)
+        if column is not None:
+            parts.append(f"{role}={column}")
+    return " ".join(f"--map {shlex.quote(part)}" for part in parts)
+
+
+def _unit_said(column: str | None) -> str:
+    """Return the unit that the last word of a column's name says, with its colon; or nothing."""
+    words = _WORD.findall(column or "")
+    last = words[-1].lower() if words else ""
+    return next((f":{unit}" for unit, names in _UNIT_WORDS.items() if last in names), "")
 
 
 def needs_mapping(columns: Sequence[str]) -> MappingError:

@@ -117,5 +117,5 @@ def test_recognition():
 
 
 def test_a_table_that_says_too_little_gets_a_line_to_start_from():
-    with pytest.raises(MappingError, match="--map 'operation=SpanName'"):
+    with pytest.raises(MappingError, match="--map operation=SpanName"):
         read(b"SpanName,Began,Took\na,1,2\n")

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from evolution_lab.errors import MappingError
-from evolution_lab.telemetry.mapping import ColumnMapping, Condition, RoleColumn, needs_mapping
+from evolution_lab.telemetry.mapping import (
+    ColumnMapping,
+    Condition,
+    RoleColumn,
+    example_line,
+    needs_mapping,
+)
 
 NEEDED = ["operation=Name", "timestamp=Start:ns", "duration=Took:us"]
 
@@ -68,8 +76,8 @@ def test_names_that_say_their_role_need_no_mapping():
 def test_an_unclear_table_gets_a_line_to_start_from():
     message = str(needs_mapping(["SpanName", "StartTimeUnixNano", "DurationMs"]))
     assert "timestamp or the duration or the operation" in message
-    assert "--map 'timestamp=StartTimeUnixNano:ns' --map 'duration=DurationMs:ms'" in message
-    assert "--map 'operation=SpanName'" in message
+    assert "--map timestamp=StartTimeUnixNano:ns --map duration=DurationMs:ms" in message
+    assert "--map operation=SpanName" in message
 
 
 def test_roles_answer_to_the_lakes_own_names():
@@ -78,3 +86,21 @@ def test_roles_answer_to_the_lakes_own_names():
     assert set(mapping.roles) == {"operation", "timestamp", "duration", "parent", "actor"}
     with pytest.raises(MappingError, match="'parent' is mapped twice"):
         ColumnMapping.parse([*given, "parent=f"])
+
+
+def test_a_hostile_column_name_is_quoted_in_the_line_to_start_from():
+    line = example_line(["Start", "Took; rm -rf ~ #duration", "it's the operation"])
+    words = shlex.split(line)
+    assert words[1::2] == [
+        "timestamp=Start",
+        "duration=Took; rm -rf ~ #duration:ms",
+        "operation=it's the operation",
+    ]
+
+
+def test_a_known_unit_is_taken_before_a_guessed_one():
+    both = ["OperationName", "StartTimeUnixNano", "EndTimeUnixNano", "Duration"]
+    assert "--map end=EndTimeUnixNano:ns" in example_line(both)
+    assert "--map duration=DurationUs:us" in example_line([*both[:3], "DurationUs"])
+    assert "--map duration=Duration:ms" in example_line([both[0], both[1], both[3]])
+    assert "--map duration=durations:ms" in example_line([both[0], both[1], "durations"])
