@@ -86,6 +86,7 @@ def start(
     by: By = "",
     why: MayWhy = "",
     version: Version = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Give the variant to the first stage's share of units.
@@ -94,42 +95,57 @@ def start(
 
     Example: evolution-lab experiment start invoice-2 --by ada
     """
-    registry = _registry(data)
+    registry = _registry(data, config)
     started = registry.start(key, actor=by, reason=why, version=version)
     _print_one(registry, started, as_json=as_json)
     tell(f"Have it watched: evolution-lab experiment run --data {data}")
 
 
 def pause(
-    key: Key, data: Data = DEFAULT_DATA, by: By = "", why: Why = "", as_json: Json = False
+    key: Key,
+    data: Data = DEFAULT_DATA,
+    by: By = "",
+    why: Why = "",
+    config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """Stop deciding; units keep the arm they have.
 
     Example: evolution-lab experiment pause invoice-2 --by ada --why 'incident elsewhere'
     """
-    registry = _registry(data)
+    registry = _registry(data, config)
     _print_one(registry, registry.pause(key, actor=by, reason=why), as_json=as_json)
 
 
 def resume(
-    key: Key, data: Data = DEFAULT_DATA, by: By = "", why: MayWhy = "", as_json: Json = False
+    key: Key,
+    data: Data = DEFAULT_DATA,
+    by: By = "",
+    why: MayWhy = "",
+    config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """Go on with a paused experiment at its stage.
 
     Example: evolution-lab experiment resume invoice-2 --by ada
     """
-    registry = _registry(data)
+    registry = _registry(data, config)
     _print_one(registry, registry.resume(key, actor=by, reason=why), as_json=as_json)
 
 
 def abort(
-    key: Key, data: Data = DEFAULT_DATA, by: By = "", why: Why = "", as_json: Json = False
+    key: Key,
+    data: Data = DEFAULT_DATA,
+    by: By = "",
+    why: Why = "",
+    config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """End an experiment without a verdict: everybody gets the control.
 
     Example: evolution-lab experiment abort invoice-2 --by ada --why 'the feature was dropped'
     """
-    registry = _registry(data)
+    registry = _registry(data, config)
     _print_one(registry, registry.abort(key, actor=by, reason=why), as_json=as_json)
 
 
@@ -139,6 +155,7 @@ def list_experiments(
         str | None,
         typer.Option("--status", metavar="STATUS", help=f"One of {', '.join(STATUSES)}."),
     ] = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """List experiments.
@@ -152,7 +169,7 @@ def list_experiments(
             f"--status == {status!r}, must be one of {', '.join(STATUSES)}."
             f"{did_you_mean(status, STATUSES)}"
         )
-    found = _registry(data).list(status)  # type: ignore[arg-type]
+    found = _registry(data, config).list(status)  # type: ignore[arg-type]
     if as_json:
         print_json([to_python(experiment) for experiment in found])
         return
@@ -175,13 +192,17 @@ def list_experiments(
 
 
 def show(
-    key: Key, data: Data = DEFAULT_DATA, version: Version = None, as_json: Json = False
+    key: Key,
+    data: Data = DEFAULT_DATA,
+    version: Version = None,
+    config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """Show one experiment with its history.
 
     Example: evolution-lab experiment show invoice-2
     """
-    registry = _registry(data)
+    registry = _registry(data, config)
     _print_one(registry, registry.get(key, version=version), as_json=as_json)
 
 
@@ -196,6 +217,7 @@ def export(
         typer.Option("--stage", metavar="N", help="Counted from 1; the one in force without it."),
     ] = None,
     version: Version = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Print an experiment as another flag system reads it; its SDKs then assign the same units.
@@ -207,7 +229,7 @@ def export(
     from evolution_lab.experiments.exports import export_flag
     from evolution_lab.records import to_python
 
-    found = _registry(data).get(key, version=version)
+    found = _registry(data, config).get(key, version=version)
     stages = len(found.definition.stages)
     if stage is not None and not 1 <= stage <= stages:
         raise ConfigError(f"--stage == {stage}, must be 1 to {stages} in {key!r}.")
@@ -225,10 +247,12 @@ def export(
         tell(note)
 
 
-def _registry(data: Path) -> SpecExperimentRegistry:
+def _registry(data: Path, config: Path | None = None) -> SpecExperimentRegistry:
+    from evolution_lab.config import load_config
     from evolution_lab.experiments import SpecExperimentRegistry
 
-    return SpecExperimentRegistry.in_lab(data)
+    settings = load_config(path=config, data_dir=data)
+    return SpecExperimentRegistry.in_lab(data, state_url=settings.state_url)
 
 
 def _stage(experiment: RegisteredExperiment) -> str:

@@ -64,6 +64,7 @@ from evolution_lab.experiments.in_force import (
     write_state,
 )
 from evolution_lab.experiments.outcome_files import counted_in, merged_counts
+from evolution_lab.experiments.postgres_repository import PostgresExperimentRepository
 from evolution_lab.experiments.publishing import repository_outcomes, repository_source
 from evolution_lab.experiments.registry import SpecExperimentRegistry
 from evolution_lab.experiments.repository import (
@@ -115,6 +116,7 @@ __all__ = [
     "Lease",
     "Look",
     "Namespace",
+    "PostgresExperimentRepository",
     "RegisteredExperiment",
     "RolloutCounts",
     "RolloutDecision",

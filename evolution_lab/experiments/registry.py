@@ -25,6 +25,7 @@ from evolution_lab.experiments.definition import (
 )
 from evolution_lab.experiments.duckdb_repository import DuckDBExperimentRepository
 from evolution_lab.experiments.in_force import STATE_IN_FORCE, StateInForce
+from evolution_lab.experiments.postgres_repository import PostgresExperimentRepository
 from evolution_lab.experiments.publishing import publish_state
 from evolution_lab.experiments.registry_rules import (
     check_actor,
@@ -93,10 +94,21 @@ class SpecExperimentRegistry:
     clock: Callable[[], datetime] = _now
 
     @classmethod
-    def in_lab(cls, data_dir: Path | str) -> SpecExperimentRegistry:
-        """Return the registry of a lab directory, which writes its state in force there."""
+    def in_lab(
+        cls, data_dir: Path | str, *, state_url: str | None = None
+    ) -> SpecExperimentRegistry:
+        """Return the registry of a lab directory, which writes its state in force there.
+
+        Args:
+            data_dir: The lab directory.
+            state_url: The team's PostgreSQL, where that keeps the lab's state (``state_url``).
+        """
         data_dir = Path(data_dir)
-        repository = DuckDBExperimentRepository(data_dir)
+        repository: ExperimentRepository = (
+            DuckDBExperimentRepository(data_dir)
+            if state_url is None
+            else PostgresExperimentRepository(state_url)
+        )
         return cls(repository, state_file=data_dir / STATE_IN_FORCE)
 
     def register(

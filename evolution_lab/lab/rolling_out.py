@@ -25,7 +25,7 @@ class LabRollouts(LabExploration):
     @property
     def experiments(self) -> SpecExperimentRegistry:
         """The registry of the lab's experiments, which writes its state in force."""
-        return SpecExperimentRegistry.in_lab(self.data)
+        return SpecExperimentRegistry.in_lab(self.data, state_url=self.config.state_url)
 
     def draft_experiment(
         self, suggestion_id: str, *, settings: Mapping[str, Any] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,13 +18,17 @@ from evolution_lab.experiments import (
     HistoryEntry,
     InMemoryExperimentRepository,
     Namespace,
+    PostgresExperimentRepository,
     RegisteredExperiment,
     SpecExperiment,
+    SpecExperimentRegistry,
     Stage,
     repository_outcomes,
 )
 from evolution_lab.experiments.counters import ArmCounts, RolloutCounts, StageCounts
 from evolution_lab.experiments.decisions import CountedOutcomes, Look, RolloutDecision, decide
+from evolution_lab.experiments.postgres_repository import MIGRATIONS
+from evolution_lab.telemetry.postgres import PostgresPart
 from evolution_lab.telemetry.state import open_state
 
 NOW = datetime(2026, 3, 2, 10, 15, 0, 123456, tzinfo=UTC)
@@ -58,10 +63,12 @@ def look(number: int) -> tuple[Look, RolloutDecision]:
     return seen, decide(DEFINITION, seen)
 
 
-@pytest.fixture(params=["memory", "duckdb"])
+@pytest.fixture(params=["memory", "duckdb", "postgres"])
 def repository(request: pytest.FixtureRequest, tmp_path: Path) -> ExperimentRepository:
     if request.param == "memory":
         return InMemoryExperimentRepository()
+    if request.param == "postgres":
+        return PostgresExperimentRepository(request.getfixturevalue("postgres"))
     return DuckDBExperimentRepository(tmp_path)
 
 
@@ -223,3 +230,60 @@ def test_rows_of_a_newer_version_and_damaged_ones_are_refused(tmp_path: Path) ->
         repository.transaction() as table,
     ):
         table.select()
+
+
+def test_a_newer_schema_in_postgresql_is_refused(postgres: str) -> None:
+    newer = PostgresPart(postgres, "experiments", (*MIGRATIONS, ("SELECT 1",)))
+    with newer.transaction():
+        pass
+    repository = PostgresExperimentRepository(postgres)
+    with pytest.raises(FormatVersionError, match="reads up to 1"), repository.transaction():
+        pass
+
+
+@pytest.mark.parametrize(
+    "text", ["nul \0 in it", "'; DROP TABLE spec_experiments; --", ":key ?", "😀"]
+)
+def test_hostile_text_harms_no_repository(repository: ExperimentRepository, text: str) -> None:
+    entry = HistoryEntry(
+        key="try", version=1, at=NOW, actor=text, action="hold", reason=text, payload={text: text}
+    )
+    with repository.transaction() as table:
+        table.save(DRAFT)
+        table.append(entry)
+        assert table.put_counts("try", 1, text, 1, counts(1))
+    with repository.transaction() as table:
+        (found,) = table.history("try", 1)
+        assert table.select() == (DRAFT,)
+        assert len(table.counts("try", 1)) == 1
+    assert found.payload == {text: text}
+    assert found.actor in {text, text.replace("\0", "\ufffd")}
+
+
+def controlled(registry: SpecExperimentRegistry, names: list[str]) -> list[str]:
+    """Have several threads ask for the lease at once; the names of those that got it."""
+    now = NOW
+    with ThreadPoolExecutor(len(names)) as pool:
+        given = pool.map(
+            lambda name: registry.lease(name, until=now + timedelta(minutes=3), at=now), names
+        )
+        return [name for name, got in zip(names, given, strict=True) if got]
+
+
+def test_of_controllers_that_come_at_once_one_leads(repository: ExperimentRepository) -> None:
+    names = [f"controller-{number}" for number in range(6)]
+    assert len(controlled(SpecExperimentRegistry(repository), names)) == 1
+
+
+def test_writers_at_once_lose_nothing(repository: ExperimentRepository) -> None:
+    def write(writer: int) -> None:
+        for sequence in range(1, 4):
+            with repository.transaction() as table:
+                table.put_counts("try", 1, f"web-{writer}", sequence, counts(10 * sequence))
+                table.append(HistoryEntry(key="try", version=1, at=NOW, actor="w", action="note"))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert repository_outcomes(repository)(DEFINITION).counts == counts(4 * 30).counts
+    with repository.transaction() as table:
+        assert [e.sequence for e in table.history("try", 1)] == list(range(1, 13))
