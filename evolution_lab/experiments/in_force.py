@@ -174,6 +174,24 @@ class InForce:
             return ()
         return runners
 
+    def named(self, key: str) -> tuple[SpecExperimentRunner, bool] | None:
+        """Return what assigns the units of an experiment, and whether it may be gone by still.
+
+        Args:
+            key: The experiment's key.
+
+        Returns:
+            None where the state in force has no such experiment; False beside it once that state
+            is stale: then the control is served.
+        """
+        if self.background and self._pid != os.getpid():
+            self._start()
+        for runners in self._runners.values():
+            for runner in runners:
+                if runner.experiment.key == key:
+                    return runner, self._until is not None and self.clock() < self._until
+        return None
+
     def refresh(self) -> None:
         """Read the source; what cannot be used leads to the control, never to an exception."""
         try:
