@@ -13,6 +13,7 @@ from evolution_lab.cli import (
     deciding,
     every_night,
     first_hour,
+    lake_care,
     landing,
     learning,
     looking,
@@ -57,6 +58,7 @@ def _root(
 first_hour.add_commands(app)
 every_night.add_commands(app)
 landing.add_commands(app)
+lake_care.add_commands(app)
 recording.add_commands(app)
 looking.add_commands(app)
 learning.add_commands(app)

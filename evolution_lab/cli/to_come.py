@@ -14,7 +14,6 @@ COMMANDS: Final = {
     "mute": "Silence an operation for a while.",
 }
 GROUPS: Final = {
-    "lake": ("Look after the lake.", ("batches", "forget", "compact", "retain", "erase", "verify")),
     "experiment": (
         "Roll a spec change out.",
         (

@@ -139,6 +139,7 @@ class LakeTrafficStore:
             for day in days:
                 lock = lake.root / "locks" / f"{KIND}-{day.isoformat()}.lock"
                 stack.enter_context(file_lock(lock, wait_seconds=self.wait_seconds))
+            name = lake.renewed(name)  # One that was taken back is stored under another name.
             if record_path(lake.root, name).is_file():
                 return Added(0, handed)
             files = self._write_days(lake, name, frame, days)

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 import duckdb
 import polars as pl
+from pandera.polars import DataFrameSchema
 
 from evolution_lab.errors import InputError
 from evolution_lab.lab.deciding import LabDecisions
+from evolution_lab.schemas import SAMPLES, TRAFFIC, polars_schema
 from evolution_lab.telemetry.state import STATE_FILE, open_state
 
 _WINDOWS: Final = re.compile(
@@ -44,7 +46,7 @@ class LabQueries(LabDecisions):
         if files:
             listed = ", ".join(f"'{file.replace(chr(39), chr(39) * 2)}'" for file in files)
             connection.execute(
-                f"CREATE VIEW samples AS SELECT * FROM read_parquet([{listed}], union_by_name=true)"  # noqa: S608 (file names of our own, quoted)
+                f"CREATE VIEW samples AS SELECT {_columns(SAMPLES)} FROM read_parquet([{listed}], union_by_name=true)"  # noqa: S608 (file names of our own, quoted)
             )
             connection.register("operations", self.lake.operations().to_arrow())
             if _WINDOWS.search(query):
@@ -53,7 +55,7 @@ class LabQueries(LabDecisions):
         if traffic:
             listed = ", ".join(f"'{file.replace(chr(39), chr(39) * 2)}'" for file in traffic)
             connection.execute(
-                f"CREATE VIEW traffic AS SELECT * FROM read_parquet([{listed}], union_by_name=true)"  # noqa: S608 (file names of our own, quoted)
+                f"CREATE VIEW traffic AS SELECT {_columns(TRAFFIC)} FROM read_parquet([{listed}], union_by_name=true)"  # noqa: S608 (file names of our own, quoted)
             )
         for name, table in self._state_tables().items():
             connection.register(name, table)
@@ -74,3 +76,8 @@ class LabQueries(LabDecisions):
                 for name in _STATE_TABLES
                 if name in present
             }
+
+
+def _columns(contract: DataFrameSchema) -> str:
+    """Return a contract's columns for SQL; files of several batches hold one more."""
+    return ", ".join(f'"{name}"' for name in polars_schema(contract))

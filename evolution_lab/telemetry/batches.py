@@ -29,12 +29,14 @@ class BatchFile:
         rows: Rows in it.
         min_timestamp: Its earliest event, UTC; None for files without times.
         max_timestamp: Its latest event, UTC; None for files without times.
+        batches: Whose rows it holds, in a file of several batches; each row names its own there.
     """
 
     path: str
     rows: int
     min_timestamp: datetime | None = None
     max_timestamp: datetime | None = None
+    batches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,7 @@ class BatchRecord:
         rows_read: Rows that the reader found, the quarantined ones included.
         rows: Rows added to the lake.
         duplicates: Rows that were there already.
+        duplicates_of: How many of them each other batch holds.
         quarantined: Refused rows by reason.
         waiting_lines: Unfinished last lines, left for the next run (0 or 1).
         left_out: Rows outside the limits of the landing: its times, its share of traces.
@@ -74,6 +77,7 @@ class BatchRecord:
     rows_read: int
     rows: int
     duplicates: int
+    duplicates_of: Mapping[str, int] = field(default_factory=dict)
     quarantined: Mapping[str, int] = field(default_factory=dict)
     waiting_lines: int = 0
     left_out: int = 0

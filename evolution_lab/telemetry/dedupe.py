@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import blake2b
@@ -14,6 +14,10 @@ from evolution_lab.telemetry.lake import Lake
 
 _MOST_ROWS_REMEMBERED: Final = 10_000_000
 _SEEDS: Final = (11, 23)
+_UNWRITTEN: Final = 2**32 - 1
+_NOTHING: Final = pl.DataFrame(
+    schema={"first": pl.UInt64(), "second": pl.UInt64(), "batch": pl.UInt32()}
+)
 
 
 @dataclass
@@ -74,7 +78,7 @@ class RowIds:
 class LandedRows:
     """Tells rows that the lake holds from new ones; ask only while holding the day's lock.
 
-    Remembers the ids of the days last asked for, 16 bytes a row, so that the many batches of a
+    Remembers the ids of the days last asked for, 20 bytes a row, so that the many batches of a
     large file do not read the same files again.
     """
 
@@ -82,31 +86,52 @@ class LandedRows:
     _days: OrderedDict[date, tuple[pl.DataFrame, frozenset[str]]] = field(
         default_factory=OrderedDict
     )
+    _batches: dict[str | None, int] = field(default_factory=dict)
 
     def new(self, rows: pl.DataFrame, day: date) -> pl.DataFrame:
         """Return the rows of one day whose ids that day does not hold, in their order."""
-        held, names = self._days.pop(
-            day, (_keys(pl.Series("row_id", [], dtype=pl.String)), frozenset())
-        )
-        fresh, names = self.lake.row_ids(day, beyond=names)
-        if len(fresh):
-            held = pl.concat([held, _keys(fresh)])
-        self._days[day] = (held, names)
+        return self.parted(rows, day)[0]
+
+    def parted(self, rows: pl.DataFrame, day: date) -> tuple[pl.DataFrame, Counter[str]]:
+        """Return the new rows of one day, and how many of the others each batch holds."""
+        held, names = self._days.pop(day, (_NOTHING, frozenset()))
+        fresh, now = self.lake.row_ids(day, beyond=names)
+        if not names <= now:
+            # Files were joined, or rows taken back: what was remembered may be gone.
+            fresh, now = self.lake.row_ids(day, beyond=frozenset())
+            held = _NOTHING
+        if fresh.height:
+            held = pl.concat([held, self._held(fresh)])
+        self._days[day] = (held, now)
         while len(self._days) > 1 and self._remembered() > _MOST_ROWS_REMEMBERED:
             self._days.popitem(last=False)
         if held.is_empty():
-            return rows
+            return rows, Counter()
         asked = _keys(rows["row_id"]).with_row_index("place")
         # The table of the join is built from the right side: let that be the small one.
         known = held.join(asked, on=["first", "second"], how="semi")
         places = asked.join(known, on=["first", "second"], how="anti")["place"].sort()
-        return rows[places]
+        by_code = dict(known["batch"].value_counts().rows())
+        names_of = {code: name for name, code in self._batches.items()}
+        holders = {names_of.get(code): count for code, count in by_code.items()}
+        return rows[places], Counter({name: n for name, n in holders.items() if name is not None})
+
+    def _held(self, fresh: pl.DataFrame) -> pl.DataFrame:
+        names = fresh["batch"].unique().to_list()
+        for name in names:
+            self._batches.setdefault(name, len(self._batches))
+        codes = pl.Series([self._batches[name] for name in names], dtype=pl.UInt32)
+        column = fresh["batch"].replace_strict(
+            pl.Series(names, dtype=pl.String), codes, return_dtype=pl.UInt32
+        )
+        return _keys(fresh["row_id"]).with_columns(column.alias("batch"))
 
     def claim(self, rows: pl.DataFrame, day: date) -> pl.DataFrame:
         """Return the new rows and count them as landed from now on, though they are not written."""
         new = self.new(rows, day)
         held, names = self._days[day]
-        self._days[day] = (pl.concat([held, _keys(new["row_id"])]), names)
+        unwritten = _keys(new["row_id"]).with_columns(batch=pl.lit(_UNWRITTEN, dtype=pl.UInt32))
+        self._days[day] = (pl.concat([held, unwritten]), names)
         return new
 
     def _remembered(self) -> int:

@@ -4,7 +4,7 @@
     operations/part-<batch>.parquet                op_id to service, key and version
     quarantine/part-<batch>.parquet                what could not be read, and why
     batches/<batch>.json                           published last: a batch counts when this exists
-    superseded/<n>.json                            which files a compaction replaced by which
+    superseded/<n>.json                            which files took the place of which, and why
     locks/<day>.lock                               one writer a day
 
 Nobody globs: readers take ``Lake.live_files``, the files of published batches minus the superseded
@@ -23,21 +23,12 @@ from pathlib import Path
 
 import polars as pl
 from pandera.polars import DataFrameSchema
-from pydantic import TypeAdapter, ValidationError
 
 from evolution_lab.errors import CorruptFileError, InputError
 from evolution_lab.schemas import OPERATIONS, QUARANTINE, SAMPLES, check, empty, polars_schema
-from evolution_lab.telemetry.batches import (
-    BatchFile,
-    BatchRecord,
-    read_record,
-    read_versioned_json,
-)
+from evolution_lab.telemetry.batches import BatchFile, BatchRecord, read_record
 from evolution_lab.telemetry.locks import file_lock
-
-_FILES: TypeAdapter[dict[str, tuple[BatchFile, ...]]] = TypeAdapter(
-    dict[str, tuple[BatchFile, ...]]
-)
+from evolution_lab.telemetry.swaps import Swap, read_swap, swap_paths
 
 
 @dataclass(frozen=True)
@@ -60,6 +51,9 @@ class Lake:
     _records: dict[str, BatchRecord] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _swaps_read: dict[str, Swap] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data_dir", Path(self.data_dir))
@@ -76,6 +70,10 @@ class Lake:
             CorruptFileError: A record cannot be read.
             FormatVersionError: A record was written by a newer version of this package.
         """
+        return _counting(self.records(), self.swaps())
+
+    def records(self) -> tuple[BatchRecord, ...]:
+        """Return the records of all batches, also of those that were forgotten a moment ago."""
         folder = self.root / "batches"
         try:
             names = [entry.name for entry in os.scandir(folder)]
@@ -85,10 +83,35 @@ class Lake:
         current = {}
         for name in names:
             if name.endswith(".json") and not name.startswith("."):
-                current[name] = self._records.get(name) or read_record(folder / name)
+                try:
+                    current[name] = self._records.get(name) or read_record(folder / name)
+                except FileNotFoundError:
+                    continue  # Forgotten between the listing and now.
         self._records.clear()
         self._records.update(current)
         return tuple(sorted(current.values(), key=lambda r: (r.landed_at, r.source, r.chunk)))
+
+    def swaps(self) -> tuple[Swap, ...]:
+        """Return what took the place of what, oldest first.
+
+        Raises:
+            CorruptFileError: A record of a swap cannot be read.
+            FormatVersionError: One was written by a newer version of this package.
+        """
+        paths = swap_paths(self.root)
+        for path in paths:
+            if path.name not in self._swaps_read:
+                self._swaps_read[path.name] = read_swap(path)
+        return tuple(self._swaps_read[path.name] for path in paths)
+
+    def renewed(self, batch: str) -> str:
+        """Return the id under which a batch is to be published, now that some may be forgotten.
+
+        An id that was forgotten is never used again: readers may still hold the old files' names.
+        """
+        forgotten = {name for swap in self.swaps() for name in swap.forgets}
+        times = sum(name.partition("-")[0] == batch for name in forgotten)
+        return f"{batch}-{times}" if times else batch
 
     def live_files(
         self, kind: str, since: datetime | None = None, until: datetime | None = None
@@ -107,7 +130,7 @@ class Lake:
         """
         since, until = _utc("since", since), _utc("until", until)
         paths = []
-        for file in self._live(kind):
+        for file in self.live(kind):
             if since and file.max_timestamp and file.max_timestamp < since:
                 continue
             if until and file.min_timestamp and file.min_timestamp >= until:
@@ -165,30 +188,62 @@ class Lake:
 
         Batches that added nothing do not change it.
         """
-        names = sorted(Path(file.path).name for file in self._live("samples") if file.rows)
-        return hashlib.blake2b("\n".join(names).encode(), digest_size=16).hexdigest()
+        swaps = self.swaps()
+        names = [
+            Path(file.path).name
+            for record in _counting(self.records(), swaps)
+            for file in record.files.get("samples", ())
+            if file.rows
+        ]
+        # Rows that were taken away make another set; files that were merely joined do not.
+        names += [
+            f"{swap.reason} {path}"
+            for swap in swaps
+            if swap.reason in {"retain", "erase"}
+            for path in swap.replaces
+            if path.startswith("samples/")
+        ]
+        return hashlib.blake2b("\n".join(sorted(names)).encode(), digest_size=16).hexdigest()
 
     def known_files(self) -> frozenset[str]:
         """Return the names, without folders, of all files of published batches, live or not."""
-        names = {Path(f.path).name for r in self.batches() for fs in r.files.values() for f in fs}
-        for _, added in self._swaps():
-            names.update(Path(file.path).name for files in added.values() for file in files)
+        names = {Path(f.path).name for r in self.records() for fs in r.files.values() for f in fs}
+        for swap in self.swaps():
+            names.update(Path(file.path).name for files in swap.adds.values() for file in files)
+            names.update(Path(path).name for path in swap.replaces)
         return frozenset(names)
 
-    def row_ids(self, day: date, *, beyond: frozenset[str]) -> tuple[pl.Series, frozenset[str]]:
+    def row_ids(self, day: date, *, beyond: frozenset[str]) -> tuple[pl.DataFrame, frozenset[str]]:
         """Return the row ids that one day holds in files not listed in ``beyond``.
 
         Returns:
-            The ids, and the names of all live files of that day.
+            ``row_id`` and ``batch`` of each row, and the paths of all live files of that day.
         """
         prefix = f"samples/{partition(day)}/"
-        names = {file.path for file in self._live("samples") if file.path.startswith(prefix)}
-        fresh = sorted(names - beyond)
-        if not fresh:
-            return pl.Series("row_id", [], dtype=pl.String), frozenset(names)
-        files = [self.root / name for name in fresh]
-        scan = pl.scan_parquet(files, hive_partitioning=False, glob=False)
-        return scan.select("row_id").collect().to_series(), frozenset(names)
+        files = {file.path: file for file in self.live("samples") if file.path.startswith(prefix)}
+        fresh = [files[path] for path in sorted(files.keys() - beyond)]
+        return self.with_batch(fresh, ["row_id"]).collect(), frozenset(files)
+
+    def with_batch(self, files: Sequence[BatchFile], columns: Sequence[str]) -> pl.LazyFrame:
+        """Scan some columns of files with a column ``batch``: which batch each row came with."""
+        owners = {
+            file.path: record.batch
+            for record in self.records()
+            for own in record.files.values()
+            for file in own
+        }
+        parts = []
+        for file in files:
+            scan = pl.scan_parquet(self.root / file.path, hive_partitioning=False, glob=False)
+            owner: pl.Expr = pl.lit(owners.get(file.path), dtype=pl.String).alias("batch")
+            if file.path not in owners and file.batches:
+                owner = pl.col("batch")
+            parts.append(scan.select(*columns, owner))
+        if not parts:
+            return pl.LazyFrame(
+                schema={**dict.fromkeys(columns, pl.String()), "batch": pl.String()}
+            )
+        return pl.concat(parts)
 
     @contextmanager
     def locked_days(self, days: Sequence[date], *, wait_seconds: float) -> Iterator[None]:
@@ -204,27 +259,25 @@ class Lake:
                 stack.enter_context(file_lock(path, wait_seconds=wait_seconds))
             yield
 
-    def _live(self, kind: str) -> list[BatchFile]:
+    def live(self, kind: str) -> list[BatchFile]:
+        """Return the files of a kind that count, by their paths."""
+        # Records first: a batch that is published and compacted in between is then in the swap.
+        records, swaps = self.records(), self.swaps()
         files = {
-            file.path: file for record in self.batches() for file in record.files.get(kind, ())
+            file.path: file
+            for record in _counting(records, swaps)
+            for file in record.files.get(kind, ())
         }
-        for replaced, added in self._swaps():
-            for path in replaced:
+        for swap in swaps:
+            for path in swap.replaces:
                 files.pop(path, None)
-            files.update({file.path: file for file in added.get(kind, ())})
+            files.update({file.path: file for file in swap.adds.get(kind, ())})
         return [files[path] for path in sorted(files)]
 
-    def _swaps(self) -> Iterator[tuple[list[str], dict[str, tuple[BatchFile, ...]]]]:
-        """Yield what compactions replaced and what they put in place, oldest first."""
-        paths = [p for p in (self.root / "superseded").glob("*.json") if p.stem.isdecimal()]
-        for path in sorted(paths, key=lambda path: int(path.stem)):
-            document = read_versioned_json(path)
-            try:
-                yield list(document["replaces"]), _FILES.validate_python(document["adds"])
-            except (KeyError, TypeError, ValidationError) as error:
-                raise CorruptFileError(
-                    f"{path} cannot be read: restore it, or all rows that it replaces count twice."
-                ) from error
+
+def _counting(records: Sequence[BatchRecord], swaps: Sequence[Swap]) -> tuple[BatchRecord, ...]:
+    forgotten = {batch for swap in swaps for batch in swap.forgets}
+    return tuple(record for record in records if record.batch not in forgotten)
 
 
 def _scan(files: list[Path], contract: DataFrameSchema) -> pl.LazyFrame:

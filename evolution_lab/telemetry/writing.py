@@ -160,7 +160,8 @@ class BatchWriter:
                 left_out=left_out if first else 0,
                 share=self.limits.share,
             )
-            if not self._published(name):
+            record = replace(record, batch=self.lake.renewed(name))
+            if not self._published(record.batch):
                 dropped = batch.chunk.dropped_attributes if first else {}
                 written = self._write_days(part, rejects, group, dropped, record)
                 if written is not None:
@@ -189,7 +190,13 @@ class BatchWriter:
         with self.lake.locked_days(days, wait_seconds=self.wait_seconds):
             if self._published(record.batch):
                 return None  # Another process landed the same input while this one waited.
-            parts = {day: self.landed.new(_of_day(rows, day), day) for day in days}
+            # While this process waited, the same input may have been taken back.
+            base = record.batch.partition("-")[0]
+            record = replace(record, batch=self.lake.renewed(base))
+            parted = {day: self.landed.parted(_of_day(rows, day), day) for day in days}
+            parts = {day: new for day, (new, _) in parted.items()}
+            holders: Counter[str] = sum((held for _, held in parted.values()), Counter())
+            record = replace(record, duplicates_of=dict(sorted(holders.items())))
             refused = not_yet_quarantined(self.lake, refused)
             files = self._write_files(record.batch, parts, refused)
             finished = self._finished(record, judged, parts, refused, dropped)
