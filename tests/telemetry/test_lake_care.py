@@ -290,7 +290,7 @@ def test_the_commands_say_what_they_did(lake: Lake, capsys: pytest.CaptureFixtur
     assert answer("forget", listed[0]["batch"])["rows"] == 10
     assert answer("compact", "--grace", "0s")["deleted"] > 0
     assert answer("retain", "--days", "1", "--as-of", "2026-03-03T00:00:00")["rows"] == 20
-    assert answer("erase", "--tenant", "acme")["rows"] == 8
+    assert answer("erase", "--tenant", "acme")["rows"] == 7
     assert answer("verify")["sound"] is True
     lake.live_files("samples")[0].unlink()
     assert answer("verify", exit_code=1)["findings"]
