@@ -11,11 +11,12 @@ from typing import Any, Final
 
 import duckdb
 
-from evolution_lab.approval.repository import SuggestionTable
+from evolution_lab.approval.repository import SuggestionTable, target_fragment
 from evolution_lab.records import (
     Decision,
     SpecSuggestion,
     SuggestionStatus,
+    Target,
     from_json,
     to_json,
 )
@@ -73,10 +74,15 @@ class _DuckDBTable:
         ).fetchall()
         return tuple(row[0] for row in rows)
 
-    def select(self, status: SuggestionStatus | None = None) -> tuple[SpecSuggestion, ...]:
-        if status is None:
-            return self._read("", {})
-        return self._read("WHERE status = $status", {"status": status})
+    def select(
+        self, status: SuggestionStatus | None = None, *, target: Target | None = None
+    ) -> tuple[SpecSuggestion, ...]:
+        fragment = None if target is None else target_fragment(target)
+        where = (
+            "WHERE ($status IS NULL OR status = $status) "
+            "AND ($fragment IS NULL OR contains(payload::VARCHAR, $fragment))"
+        )
+        return self._read(where, {"status": status, "fragment": fragment})
 
     def save(self, suggestion: SpecSuggestion, *, at: datetime) -> None:
         values = {

@@ -135,7 +135,7 @@ class Intake:
         """Close what was approved, and is not in force yet, where another value is approved now."""
         return [
             self.close(other, "superseded", {"supersededBy": approved.id})
-            for other in self.table.select("approved")
+            for other in self.table.select("approved", target=approved.target)
             if other.id != approved.id and is_alternative(other, approved)
         ]
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from evolution_lab.approval.repository import SuggestionTable
+from evolution_lab.approval.repository import SuggestionTable, target_fragment
 from evolution_lab.records import (
     Decision,
     SpecSuggestion,
     SuggestionStatus,
+    Target,
     from_json,
     to_json,
 )
@@ -67,8 +68,15 @@ class _PostgresTable:
         )
         return tuple(row[0] for row in rows)
 
-    def select(self, status: SuggestionStatus | None = None) -> tuple[SpecSuggestion, ...]:
-        return self._read("") if status is None else self._read("WHERE status = :s", s=status)
+    def select(
+        self, status: SuggestionStatus | None = None, *, target: Target | None = None
+    ) -> tuple[SpecSuggestion, ...]:
+        fragment = None if target is None else target_fragment(target)
+        where = (
+            "WHERE (CAST(:s AS TEXT) IS NULL OR status = :s) "
+            "AND (CAST(:f AS TEXT) IS NULL OR strpos(payload, :f) > 0)"
+        )
+        return self._read(where, s=status, f=fragment)
 
     def save(self, suggestion: SpecSuggestion, *, at: datetime) -> None:
         self._run(

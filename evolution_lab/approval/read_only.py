@@ -11,7 +11,7 @@ from evolution_lab.approval.repository import (
     InMemorySpecSuggestionRepository,
     SuggestionTable,
 )
-from evolution_lab.records import Decision, SpecSuggestion, SuggestionStatus
+from evolution_lab.records import Decision, SpecSuggestion, SuggestionStatus, Target
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,10 @@ class _ReadOnlyTable:
     def ids(self, prefix: str = "") -> tuple[str, ...]:
         return self.table.ids(prefix)
 
-    def select(self, status: SuggestionStatus | None = None) -> tuple[SpecSuggestion, ...]:
-        return self.table.select(status)
+    def select(
+        self, status: SuggestionStatus | None = None, *, target: Target | None = None
+    ) -> tuple[SpecSuggestion, ...]:
+        return self.table.select(status, target=target)
 
     def save(self, suggestion: SpecSuggestion, *, at: datetime) -> None:  # noqa: ARG002
         raise self.refusal("keep a suggestion")

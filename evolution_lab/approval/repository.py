@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from evolution_lab.records import Decision, SpecSuggestion, SuggestionStatus
+from evolution_lab.records import Decision, SpecSuggestion, SuggestionStatus, Target, to_json
 
 
 class SuggestionTable(Protocol):
@@ -23,8 +23,10 @@ class SuggestionTable(Protocol):
         """Return the ids that begin with ``prefix``, sorted."""
         ...
 
-    def select(self, status: SuggestionStatus | None = None) -> tuple[SpecSuggestion, ...]:
-        """Return the suggestions of a status (all without), by ``created_at``, then id."""
+    def select(
+        self, status: SuggestionStatus | None = None, *, target: Target | None = None
+    ) -> tuple[SpecSuggestion, ...]:
+        """Return the suggestions of a status and a target (all without), by ``created_at``, then id."""
         ...
 
     def save(self, suggestion: SpecSuggestion, *, at: datetime) -> None:
@@ -54,6 +56,11 @@ class SpecSuggestionRepository(Protocol):
         ...
 
 
+def target_fragment(target: Target) -> str:
+    """Return how the payload of every suggestion of a target says it, and no other one's."""
+    return f'"target":{to_json(target).decode()}'
+
+
 @dataclass
 class _MemoryTable:
     suggestions: dict[str, SpecSuggestion] = field(default_factory=dict)
@@ -69,9 +76,12 @@ class _MemoryTable:
     def ids(self, prefix: str = "") -> tuple[str, ...]:
         return tuple(sorted(i for i in self.suggestions if i.startswith(prefix)))
 
-    def select(self, status: SuggestionStatus | None = None) -> tuple[SpecSuggestion, ...]:
+    def select(
+        self, status: SuggestionStatus | None = None, *, target: Target | None = None
+    ) -> tuple[SpecSuggestion, ...]:
         every = (self.get(suggestion_id) for suggestion_id in self.suggestions)
         kept = [s for s in every if s is not None and status in {None, s.status}]
+        kept = [s for s in kept if target is None or s.target == target]
         return tuple(sorted(kept, key=lambda s: (s.created_at, s.id)))
 
     def save(self, suggestion: SpecSuggestion, *, at: datetime) -> None:  # noqa: ARG002
