@@ -62,12 +62,13 @@ class CountedTasks:
             stack.close()
         except Exception as error:  # noqa: BLE001 - a pool that changes contexts under us
             self.adapter.failed("ending a task", error)
-        self.adapter.end(
-            serving,
-            execution_id=f"{task_id}:{getattr(task.request, 'retries', 0)}",
-            duration_ns=duration,
-            success=_SUCCESS.get(state or ""),
-        )
+        if state is not None:  # Its process is being ended: the worker's own process counts that.
+            self.adapter.end(
+                serving,
+                execution_id=f"{task_id}:{getattr(task.request, 'retries', 0)}",
+                duration_ns=duration,
+                success=_SUCCESS.get(state),
+            )
 
     def was_killed(
         self,

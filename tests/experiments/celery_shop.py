@@ -30,6 +30,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     worker_prefetch_multiplier=1,
     result_expires=None,
+    worker_lost_wait=0.5,
 )
 in_force = InForce(file_source(DATA / STATE_IN_FORCE), reread_seconds=0.1)
 adapter = SpecExperimentAdapter(in_force, DATA, flush_seconds=0.2)

@@ -6,11 +6,7 @@ controller that looks again and again beside them.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -216,54 +212,16 @@ def test_over_graphql_the_variant_is_rolled_back(tmp_path, caplog):
         rollout.check_history()
 
 
-@contextlib.contextmanager
-def celery_worker(data: Path, *options: str):
-    """Give the module of a worker's tasks while a real worker runs them."""
-    for name in ("queue", "outbox", "control", "results"):
-        (data / name).mkdir(parents=True)
-    environment = {**os.environ, "SHOP_DATA": str(data), "PYTHONWARNINGS": "ignore"}
-    here = Path(__file__).parent
-    program = [sys.executable, "-m", "celery", "-A", "celery_shop", "worker", "--loglevel=WARNING"]
-    program += ["--without-gossip", "--without-mingle", "--without-heartbeat", *options]
-    with (data / "worker.log").open("wb") as log:
-        worker = subprocess.Popen(program, cwd=here, env=environment, stdout=log, stderr=log)
-    try:
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setenv("SHOP_DATA", str(data))
-            patched.setenv("SHOP_OUTBOX", str(data / "outbox"))
-            patched.syspath_prepend(str(here))
-            sys.modules.pop("celery_shop", None)
-            import celery_shop
-
-            yield celery_shop
-            celery_shop.in_force.close()
-            celery_shop.adapter.close()
-    finally:
-        sys.modules.pop("celery_shop", None)
-        worker.terminate()
-        try:
-            worker.wait(20)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
-
-
-def send(data: Path, task, **arguments):
-    """Have a worker do a task; its broker reads half-written files, so whole ones are moved there."""
-    result = task.delay(**arguments)
-    for path in (data / "outbox").iterdir():
-        path.rename(data / "queue" / path.name)
-    return result
-
-
-def test_on_a_worker_the_variant_is_rolled_back(tmp_path):
+@pytest.mark.parametrize("pool", ["solo", pytest.param("prefork", marks=pytest.mark.slow)])
+def test_on_a_worker_the_variant_is_rolled_back(tmp_path, celery_worker, pool):
     with (
         Rollout(tmp_path, "shop.sendInvoice") as rollout,
-        celery_worker(tmp_path, "--pool=prefork", "--concurrency=2") as shop,
+        celery_worker(tmp_path, f"--pool={pool}", "--concurrency=2") as worker,
     ):
+        send_invoice = worker.tasks.send_invoice
 
         def send_to_all():
-            sent = [(user, send(tmp_path, shop.send_invoice, user=user)) for user in USERS[:60]]
+            sent = [(user, worker.send(send_invoice, user=user)) for user in USERS[:60]]
             found = {}
             for user, result in sent:
                 result.get(timeout=PATIENCE, propagate=False, interval=0.02)
@@ -272,7 +230,7 @@ def test_on_a_worker_the_variant_is_rolled_back(tmp_path):
 
         n_failures, until = 0, time.monotonic() + PATIENCE
         while not rollout.rolled_back:
-            assert time.monotonic() < until, (tmp_path / "worker.log").read_text()
+            assert time.monotonic() < until, worker.log()
             found = send_to_all()
             failed = {user for user, (state, _) in found.items() if state == "FAILURE"}
             assert all(rollout.has_variant(user) for user in failed)
