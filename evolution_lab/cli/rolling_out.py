@@ -77,6 +77,7 @@ def register(
         definition = lab.draft_experiment(from_suggestion, settings=settings)
     registered = lab.register_experiment(definition, actor=by, reason=why)
     _print_one(lab.experiments, registered, as_json=as_json)
+    _tell_doubts(lab.experiments, registered)
     tell(f"Start it: evolution-lab experiment start {definition.key} --data {data} --by NAME")
 
 
@@ -253,6 +254,15 @@ def _registry(data: Path, config: Path | None = None) -> SpecExperimentRegistry:
 
     settings = load_config(path=config, data_dir=data)
     return SpecExperimentRegistry.in_lab(data, state_url=settings.state_url)
+
+
+def _tell_doubts(registry: SpecExperimentRegistry, experiment: RegisteredExperiment) -> None:
+    """Say which boundaries the control may break: every variant would be held there."""
+    definition = experiment.definition
+    latest = registry.history(definition.key, version=definition.version)[-1]
+    for finding in latest.payload.get("boundaries", ()):
+        if finding["verdict"] in {"unclear", "unknown"}:
+            tell(finding["sentence"])
 
 
 def _stage(experiment: RegisteredExperiment) -> str:

@@ -83,6 +83,7 @@ class BoundaryFinding:
             "share": self.share,
             "interval": None if self.interval is None else list(self.interval),
             "acceptable": self.acceptable,
+            "sentence": self.sentence,
         }
 
 
@@ -111,6 +112,8 @@ def control_counts(
 ) -> ControlCounts:
     """Count what an operation did in the last seven days of its samples.
 
+    Calls that were given the variant of an earlier experiment say nothing of the control.
+
     Args:
         samples: Landed samples (``schemas.SAMPLES``).
         operation_keys: The keys under which the operation was landed.
@@ -125,6 +128,8 @@ def control_counts(
         (4, 3, 1, {750: 1})
     """
     own = samples.filter(pl.col("operation_key").is_in(list(operation_keys)))
+    if "variant_id" in samples.collect_schema():
+        own = own.filter(~pl.col("variant_id").str.ends_with(":variant").fill_null(value=False))
     recent = own.filter(pl.col("timestamp") > pl.col("timestamp").max() - LOOKED_BACK)
     boundaries = [g.boundary for g in guardrails if g.metric == "latency_p99"]
     row = recent.select(

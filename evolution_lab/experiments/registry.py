@@ -357,6 +357,11 @@ class SpecExperimentRegistry:
         with self.repository.transaction() as table:
             return table.take_lease(holder, now=at, until=until).holder == holder
 
+    def release(self, holder: str) -> None:
+        """Give the controller's lease back, where it is the holder's: another may look at once."""
+        with self.repository.transaction() as table:
+            table.release_lease(holder)
+
     def _become(self, status: ExperimentStatus, key: str, step: _Step) -> RegisteredExperiment:
         with self.repository.transaction() as table:
             found = find_experiment(table, key, None)

@@ -20,6 +20,10 @@ _WINDOWS: Final = re.compile(
 """Queries that name the windows, or ask which tables there are: others need not wait for them."""
 _STATE_TABLES: Final = (
     "intent_snapshots",
+    "spec_experiment_history",
+    "spec_experiment_looks",
+    "spec_experiment_metrics",
+    "spec_experiments",
     "spec_suggestions",
     "suggestion_decisions",
     "signal_labels",
@@ -35,7 +39,8 @@ class LabQueries(LabDecisions):
 
         Tables: ``samples``, ``operations``, ``windows`` (at the setting's length), ``traffic``
         (recorded calls; ``input`` and ``output`` are JSON texts), and copies of
-        ``intent_snapshots``, ``spec_suggestions`` and ``suggestion_decisions``. Times are UTC.
+        ``intent_snapshots``, ``spec_suggestions``, ``suggestion_decisions``, ``spec_experiments``
+        and its ``…_history``, ``…_looks`` and ``…_metrics``. Times are UTC.
 
         Raises:
             InputError: The query is not valid; DuckDB's words are passed on.

@@ -175,6 +175,16 @@ def test_steps_that_cannot_be_taken_say_why(
     assert "--from-suggestion ID" in refusal(capsys, "register", *own)
     assert "does not exist" in refusal(capsys, "register", str(tmp_path / "none.toml"), *own)
     answer(capsys, "register", definition, *own, "--by", "ada")
+    assert Lab(data).sql("SELECT key, status FROM spec_experiments").rows() == [
+        ("orders-2", "draft")
+    ]
+    close = tmp_path / "close.toml"
+    close.write_text(
+        DEFINITION.replace("orders-2", "close")
+        + 'guardrails = [{ metric = "error_rate", boundary = 0.02 }]\n'
+    )
+    assert main(["experiment", "register", str(close), *own, "--by", "ada"]) == 0
+    assert "is about where the control is" in capsys.readouterr().err
     assert "Did you mean 'orders-2'" in refusal(capsys, "start", "order-2", *own, "--by", "ada")
     assert "Did you mean 'running'" in refusal(capsys, "list", "--status", "runing", *own)
     assert "must be 1 to 2" in refusal(capsys, "export", "orders-2", "--stage", "3", *own)

@@ -98,6 +98,15 @@ def test_the_last_seven_days_of_the_operation_are_counted() -> None:
     assert check_boundaries([offered], again)[0].verdict == "kept"
 
 
+def test_calls_of_an_earlier_variant_are_left_out() -> None:
+    control = samples(1, 1_000, median_ms=100, errors=0.01)
+    labels = ["v@1:variant", "v@1:control", None, ""]
+    parts = [control.with_columns(variant_id=pl.lit(v, dtype=pl.String)) for v in labels]
+    found = control_counts(pl.concat(parts).lazy(), ["checkout"], [ERRORS, P99])
+    assert found.calls == 3_000
+    assert found.failed == 3 * (~control["success"]).sum()
+
+
 def test_a_bound_needs_enough_calls() -> None:
     few = samples(1, 400, median_ms=2_000, errors=0)
     found = control_counts(few.lazy(), ["checkout"], [P99])

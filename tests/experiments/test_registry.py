@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evolution_lab.errors import (
     AmbiguousNameError,
@@ -33,7 +35,7 @@ from evolution_lab.experiments import (
 from evolution_lab.experiments.controller import SpecExperimentController
 from evolution_lab.experiments.counters import ArmCounts, RolloutCounts, StageCounts
 from evolution_lab.experiments.decisions import CountedOutcomes, RolloutDecision, replay
-from evolution_lab.experiments.definition import Guardrail
+from evolution_lab.experiments.definition import TRANSITIONS, Guardrail
 from evolution_lab.records import from_json
 
 ARM = {"operation": "checkout"}
@@ -350,3 +352,58 @@ def test_one_controller_leads_and_another_takes_over(
     assert second.look_as_leader(interval=minute) is not None
     assert first.look_as_leader(interval=minute) is None
     assert [look.number for look in registry.looks("try")] == [1, 2]
+
+
+def test_a_lease_that_is_given_back_is_taken_at_once(registry: SpecExperimentRegistry) -> None:
+    start = registry.clock()
+    until = start + timedelta(minutes=3)
+    assert registry.lease("once", until=until, at=start)
+    assert not registry.lease("other", until=until, at=start)
+    registry.release("other")
+    assert not registry.lease("other", until=until, at=start)
+    registry.release("once")
+    assert registry.lease("other", until=until, at=start)
+
+
+STEPS = st.sampled_from(["start", "pause", "resume", "advance", "complete", "roll_back", "abort"])
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b"]), STEPS, st.integers(0, 4)), max_size=25))
+def test_whatever_is_asked_rows_history_and_document_agree(
+    steps: list[tuple[str, str, int]],
+) -> None:
+    """Each step is taken as a whole or not at all; nothing that has ended begins again."""
+    registry = SpecExperimentRegistry(InMemoryExperimentRepository(), clock=Clock())
+    for key in ("a", "b"):
+        registry.register(replace(DEFINITION, key=key), actor="ada")
+    taken, revision = {"a": ["register"], "b": ["register"]}, 0
+    for key, step, stage in steps:
+        before = registry.get(key)
+        more = (stage,) if step == "advance" else ()
+        why = {} if step == "start" else {"reason": "r"}
+        try:
+            after = getattr(registry, step)(key, *more, actor="ada", **why)
+        except (ExperimentStateError, InvalidExperimentError):
+            assert registry.get(key) == before
+            continue
+        taken[key].append(step.replace("_", ""))
+        assert before.status not in {"completed", "rolled_back"}
+        assert after.status == before.status or after.status in TRANSITIONS[before.status]
+        assert after.stage >= before.stage
+        with registry.repository.transaction() as table:
+            found = table.state()
+        assert found is not None
+        document = read_state(found[1])
+        assert found[0] == document.revision == revision + 1
+        revision = document.revision
+        rows = [e for e in registry.list() if e.status in {"running", "paused", "completed"}]
+        active = [e for e in rows if e.status != "completed"]
+        assert len(active) <= 1  # Both are on one operation.
+        assert {e.experiment.key for e in document.experiments} <= {e.definition.key for e in rows}
+        assert {e.definition.key for e in active} <= {
+            e.experiment.key for e in document.experiments
+        }
+    for key, expected in taken.items():
+        history = registry.history(key)
+        assert [e.action for e in history] == expected
+        assert [e.sequence for e in history] == list(range(1, len(expected) + 1))
