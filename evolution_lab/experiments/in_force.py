@@ -24,7 +24,8 @@ from evolution_lab.records.json_form import CAMEL_CASE, from_json, to_json
 STATE_IN_FORCE: Final = "experiments-in-force.json"
 FORMAT_VERSION: Final = 1
 REREAD_SECONDS: Final = 5.0
-_LARGEST: Final = 4_000_000
+LARGEST: Final = 4_000_000
+"""Bytes of a document; readers refuse a larger one."""
 _AHEAD: Final = timedelta(minutes=1)
 """How far the writer's clock may be ahead before the document counts as invalid."""
 
@@ -82,8 +83,8 @@ def read_state(text: bytes) -> StateInForce:
         FormatVersionError: A newer version of the package wrote it.
         CorruptFileError: It is no such document.
     """
-    if len(text) > _LARGEST:
-        raise CorruptFileError(f"the state in force has {len(text)} bytes, must be <= {_LARGEST}.")
+    if len(text) > LARGEST:
+        raise CorruptFileError(f"the state in force has {len(text)} bytes, must be <= {LARGEST}.")
     try:
         state = from_json(StateInForce, text)
     except (ValidationError, EvolutionLabError) as error:

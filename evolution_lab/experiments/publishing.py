@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from evolution_lab.errors import CorruptFileError, FormatVersionError
+from evolution_lab.errors import CorruptFileError, ExperimentStateError, FormatVersionError
 from evolution_lab.experiments.counters import RolloutCounts, merged
 from evolution_lab.experiments.decisions import CountedOutcomes
 from evolution_lab.experiments.definition import ExperimentStatus, SpecExperiment
 from evolution_lab.experiments.in_force import (
+    LARGEST,
     ExperimentInForce,
     Source,
     StateInForce,
@@ -46,6 +47,9 @@ def publish_state(
         state_file: Where serving processes of this machine read it.
         at: When, UTC.
         interval: How often the caller does this: the document is good for three times as long.
+
+    Raises:
+        ExperimentStateError: It would be larger than readers take.
     """
     served = _served(table.select())
     limits = [e.definition.serving_stale_after for e in served if e.status in ACTIVE]
@@ -61,7 +65,13 @@ def publish_state(
             for e in served
         ),
     )
-    table.put_state(state.revision, to_json(state))
+    text = to_json(state)
+    if len(text) > LARGEST:
+        raise ExperimentStateError(
+            f"the state in force would have {len(text)} bytes, must be <= {LARGEST}: end an "
+            "experiment, or bind versions that the runtime has registered in place of whole specs."
+        )
+    table.put_state(state.revision, text)
     if state_file is not None:
         write_state(state_file, state)
     return state

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evolution_lab.contracts import OperationSpec
 from evolution_lab.errors import (
     AmbiguousNameError,
     ExperimentStateError,
@@ -20,6 +21,7 @@ from evolution_lab.errors import (
     UnknownNameError,
 )
 from evolution_lab.experiments import (
+    STATE_IN_FORCE,
     Binding,
     ControlCounts,
     InForce,
@@ -36,6 +38,7 @@ from evolution_lab.experiments.controller import SpecExperimentController
 from evolution_lab.experiments.counters import ArmCounts, RolloutCounts, StageCounts
 from evolution_lab.experiments.decisions import CountedOutcomes, RolloutDecision, replay
 from evolution_lab.experiments.definition import TRANSITIONS, Guardrail
+from evolution_lab.lab import Lab
 from evolution_lab.records import from_json
 
 ARM = {"operation": "checkout"}
@@ -263,6 +266,33 @@ def test_nothing_is_registered_where_a_step_fails(
         blocked.start("try", actor="ada")
     assert registry.get("try").status == "draft"
     assert len(registry.history("try")) == 1
+
+
+def test_a_document_that_readers_would_refuse_is_not_written(
+    registry: SpecExperimentRegistry, clock: Clock
+) -> None:
+    spec = OperationSpec(key="checkout", version="2", kind="command", goal="x" * 4_000_000)
+    huge = replace(DEFINITION, variant=Binding(version="2", spec=spec, **ARM))
+    registry.register(huge, actor="ada")
+    with pytest.raises(ExperimentStateError, match="must be <= 4000000"):
+        registry.start("try", actor="ada")
+    assert registry.get("try").status == "draft"
+    assert served(registry, clock) == []
+
+
+def test_a_lab_s_registry_may_be_the_team_s(postgres: str, tmp_path: Path) -> None:
+    one = SpecExperimentRegistry.in_lab(tmp_path / "one", state_url=postgres)
+    two = Lab(tmp_path / "two", state_url=postgres).experiments
+    one.register(DEFINITION, actor="ada")
+    one.start("try", actor="ada")
+    assert two.get("try").status == "running"
+    two.abort("try", actor="kim", reason="enough")
+    assert [e.actor for e in one.history("try")] == ["ada", "ada", "kim"]
+    revisions = [
+        read_state((tmp_path / name / STATE_IN_FORCE).read_bytes()).revision
+        for name in ("one", "two")
+    ]
+    assert revisions == [1, 2]
 
 
 def test_what_runs_comes_before_what_was_completed(
