@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
 import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -13,15 +14,18 @@ from types import ModuleType
 import httpx
 import pytest
 
+from evolution_lab.cli import main
 from evolution_lab.experiments import (
     STATE_IN_FORCE,
     Binding,
     ExperimentInForce,
     SpecExperiment,
+    SpecExperimentRunner,
     StateInForce,
     merged_counts,
     write_state,
 )
+from evolution_lab.lab import Lab
 
 GUIDES = Path(__file__).parents[2] / "evolution_lab" / "experiments" / "guides"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -128,3 +132,27 @@ def test_celery(run):
         arms["variant" if result == "INV-000007" else "control"] += 1
     assert min(arms.values()) > 3
     assert counted(guide, "billing.sendInvoice") == arms
+
+
+def test_openfeature_s_client_answers_by_the_state_in_force(run):
+    guide = run("openfeature", "price")
+    runner = SpecExperimentRunner(an_experiment("price"), 2)
+    prices = {user: guide["price"](user) for user in USERS}
+    guide["in_force"].close()
+    new = {user for user in USERS if runner.assign(user).arm == "variant"}
+    assert {user for user, price in prices.items() if price == "new price"} == new != set()
+
+
+def test_the_guide_to_a_rollout_is_walked_as_it_stands(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (GUIDES / "rollout.md").read_text(encoding="utf-8")
+    (definition,) = re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    Path("orders-2.toml").write_text(definition, encoding="utf-8")
+    (block,) = BLOCK.findall(text)
+    exec(compile(block, "rollout.md", "exec"), {})
+    assert capsys.readouterr().out == "draft ['register']\n"
+    commands = re.findall(r"^\$ evolution-lab (.*)$", text, re.MULTILINE)
+    assert len(commands) == 8
+    for command in commands:
+        assert main(shlex.split(command)) == 0, command
+    assert Lab("data").experiments.get("orders-2").status == "rolled_back"
