@@ -9,6 +9,7 @@ from typing import Final
 
 WIDTH: Final = 160
 HEIGHT: Final = 28
+_FRAME: Final = f'width="{WIDTH}" height="{HEIGHT}" preserveAspectRatio="none" role="img"'
 _MARGIN: Final = 2.0
 _MOST_POINTS: Final = 80
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
@@ -32,6 +33,34 @@ def sparkline_svg(
         >>> sparkline_svg([1, 2], label="<p95>")[:67]
         '<svg class="spark" viewBox="-0.5 0 2 28" width="160" height="28" pr'
     """
+    box, drawn = _drawing(values, marked)
+    return f'<svg class="spark" {box} {_FRAME} aria-label="{_attribute(label)}">{drawn}</svg>'
+
+
+def sparkline_symbol(
+    name: str, values: Sequence[float | None], *, marked: tuple[int, int] | None = None
+) -> str:
+    """Return the drawing of ``sparkline_svg`` to be shown in several places of a page.
+
+    Args:
+        name: Its id on the page.
+        values: One value a window; None for a gap.
+        marked: First and last position of the part to shade, both included.
+    """
+    box, drawn = _drawing(values, marked)
+    return f'<symbol id="{_attribute(name)}" {box} preserveAspectRatio="none">{drawn}</symbol>'
+
+
+def sparkline_use(name: str, *, label: str = "") -> str:
+    """Return a place where the drawing of a ``sparkline_symbol`` is shown."""
+    return (
+        f'<svg class="spark" {_FRAME} aria-label="{_attribute(label)}">'
+        f'<use href="#{_attribute(name)}"/></svg>'
+    )
+
+
+def _drawing(values: Sequence[float | None], marked: tuple[int, int] | None) -> tuple[str, str]:
+    """Return the view box and what is drawn in it."""
     points = _highest(values, _MOST_POINTS)
     top = max((value for value in points if value is not None), default=0.0) or 1.0
     parts = []
@@ -50,11 +79,7 @@ def sparkline_svg(
             path.append(f"{'L' if pen_down else 'M'}{x} {y:.1f}")
         pen_down = value is not None
     parts.append(f'<path class="spark-line" d="{"".join(path)}"/>')
-    return (
-        f'<svg class="spark" viewBox="-0.5 0 {max(len(points), 1)} {HEIGHT}" width="{WIDTH}" '
-        f'height="{HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{_attribute(label)}">{"".join(parts)}</svg>'
-    )
+    return f'viewBox="-0.5 0 {max(len(points), 1)} {HEIGHT}"', "".join(parts)
 
 
 def sparkline_text(values: Sequence[float | None]) -> str:

@@ -34,7 +34,20 @@
       document.documentElement.dataset.drawn = String(drawn.size);
     }
   };
-  next(0);
+
+  // The policy of the page names the hash of what comes out: no other script could run.
+  const unpack = async () => {
+    const packed = document.getElementById("plotly");
+    const bytes = Uint8Array.from(atob(packed.textContent), (char) => char.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const script = document.createElement("script");
+    script.textContent = await new Response(stream).text();
+    packed.remove();
+    document.head.append(script);
+  };
+  unpack().then(() => next(0), () => {
+    document.documentElement.dataset.drawn = "0"; // A browser that cannot unpack shows the trends.
+  });
 
   dark.addEventListener("change", redraw);
   const print = (starts) => {
