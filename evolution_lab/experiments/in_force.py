@@ -20,6 +20,7 @@ from evolution_lab.errors import CorruptFileError, EvolutionLabError, FormatVers
 from evolution_lab.experiments.assignment import SpecExperimentRunner
 from evolution_lab.experiments.definition import ExperimentStatus, SpecExperiment
 from evolution_lab.records.json_form import CAMEL_CASE, from_json, to_json
+from evolution_lab.telemetry.forks import renew_when_forked
 
 STATE_IN_FORCE: Final = "experiments-in-force.json"
 FORMAT_VERSION: Final = 1
@@ -160,6 +161,16 @@ class InForce:
     _pid: int = field(default=0, init=False, repr=False)
     _stopped: threading.Event = field(default_factory=threading.Event, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        renew_when_forked(self)
+
+    def renew(self) -> None:
+        """Begin anew in a forked process: its parent's thread may have held what it waits for."""
+        self._lock = threading.Lock()
+        stopped, self._stopped = self._stopped.is_set(), threading.Event()
+        if stopped:
+            self._stopped.set()
 
     @property
     def revision(self) -> int | None:

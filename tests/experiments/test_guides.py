@@ -32,12 +32,12 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 USERS = [f"u-{k}" for k in range(20)]
 
 
-def an_experiment(operation: str) -> SpecExperiment:
+def an_experiment(operation: str, handler: str | None = None) -> SpecExperiment:
     return SpecExperiment(
         key="try",
         operation=operation,
         control=Binding(operation=operation, version="1"),
-        variant=Binding(operation=operation, version="2"),
+        variant=Binding(operation=operation, version="2", handler=handler),
     )
 
 
@@ -46,7 +46,7 @@ def run(tmp_path, monkeypatch):
     """Call with a guide's name and operation: what its code defines, run beside a lab at 50 %."""
     monkeypatch.chdir(tmp_path)
 
-    def run_guide(name: str, operation: str) -> dict:
+    def run_guide(name: str, operation: str, handler: str | None = None) -> dict:
         write_state(
             Path("data") / STATE_IN_FORCE,
             StateInForce(
@@ -55,7 +55,7 @@ def run(tmp_path, monkeypatch):
                 stale_after=timedelta(hours=1),
                 experiments=(
                     ExperimentInForce(
-                        experiment=an_experiment(operation), status="running", stage=2
+                        experiment=an_experiment(operation, handler), status="running", stage=2
                     ),
                 ),
             ),
@@ -120,6 +120,14 @@ def test_graphql(run):
         assert first.errors is None
         assert first.data == second.data
         arms["variant" if first.data["invoice"] == "INV-000007" else "control"] += 2
+    assert min(arms.values()) > 3
+    assert counted(guide, "billing.getInvoice") == arms
+
+
+def test_runtime(run):
+    guide = run("runtime", "billing.getInvoice", "with currency")
+    answers = [guide["get_invoice"](7, user) for user in USERS]
+    arms = Counter("variant" if "currency" in answer else "control" for answer in answers)
     assert min(arms.values()) > 3
     assert counted(guide, "billing.getInvoice") == arms
 

@@ -1,5 +1,7 @@
 """The state in force, and what the runtime makes of it."""
 
+import os
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -222,6 +224,30 @@ def test_is_read_again_in_the_background(tmp_path):
     finally:
         in_force.close()
     assert [p.name for p in tmp_path.iterdir()] == ["in-force.json"]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_reads_for_itself(tmp_path):
+    path = tmp_path / "in-force.json"
+    write_state(path, a_state())
+    in_force = InForce(file_source(path), clock=lambda: NOW, reread_seconds=0.01)
+    assert in_force.runners("checkout")
+    with in_force._lock, in_force._stopped._cond:  # Held by the parent's threads at the fork.
+        pid = os.fork()
+        if pid == 0:
+            seen = 1
+            try:
+                in_force.runners("checkout")
+                write_state(path, a_state(revision=2, status="rolled_back"))
+                for _ in range(500):
+                    if not in_force.runners("checkout"):
+                        seen = 0
+                        break
+                    time.sleep(0.01)
+            finally:
+                os._exit(seen)
+    assert os.waitpid(pid, 0)[1] == 0
+    in_force.close()
 
 
 def test_reading_says_what_is_wrong():
