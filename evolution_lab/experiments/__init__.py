@@ -63,6 +63,7 @@ from evolution_lab.experiments.in_force import (
     read_state,
     write_state,
 )
+from evolution_lab.experiments.memory_repository import InMemoryExperimentRepository
 from evolution_lab.experiments.outcome_files import counted_in, merged_counts
 from evolution_lab.experiments.postgres_repository import PostgresExperimentRepository
 from evolution_lab.experiments.publishing import repository_outcomes, repository_source
@@ -71,7 +72,6 @@ from evolution_lab.experiments.repository import (
     ExperimentRepository,
     ExperimentTable,
     HistoryEntry,
-    InMemoryExperimentRepository,
     Lease,
     RegisteredExperiment,
 )

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from evolution_lab.experiments.repository import ExperimentTable
-from evolution_lab.experiments.sql_table import TABLES, SqlExperimentTable
+from evolution_lab.experiments.sql_schema import TABLES
+from evolution_lab.experiments.sql_table import SqlExperimentTable
 from evolution_lab.telemetry.postgres import PostgresPart
 
 MIGRATIONS: Final = (TABLES,)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from evolution_lab.errors import ExperimentStateError
 from evolution_lab.experiments.assignment import SpecExperimentRunner
 from evolution_lab.experiments.boundary_check import ControlCounts, check_boundaries
-from evolution_lab.experiments.controller import CONTROLLER, RolloutState
+from evolution_lab.experiments.controller import CONTROLLER
 from evolution_lab.experiments.decisions import Look, RolloutDecision
 from evolution_lab.experiments.definition import (
     ExperimentStatus,
@@ -27,6 +27,7 @@ from evolution_lab.experiments.duckdb_repository import DuckDBExperimentReposito
 from evolution_lab.experiments.in_force import STATE_IN_FORCE, StateInForce
 from evolution_lab.experiments.postgres_repository import PostgresExperimentRepository
 from evolution_lab.experiments.publishing import publish_state
+from evolution_lab.experiments.registry_readings import ExperimentReadings
 from evolution_lab.experiments.registry_rules import (
     check_actor,
     check_kept_apart,
@@ -62,7 +63,7 @@ class _Step:
 
 
 @dataclass(frozen=True)
-class SpecExperimentRegistry:
+class SpecExperimentRegistry(ExperimentReadings):
     """Keeps experiments, and the rules of what may happen to them.
 
     A step names who takes it (``actor``); what stops or overrides somebody also says why. It is
@@ -89,7 +90,6 @@ class SpecExperimentRegistry:
         ['register', 'start']
     """
 
-    repository: ExperimentRepository
     state_file: Path | None = None
     clock: Callable[[], datetime] = _now
 
@@ -282,45 +282,6 @@ class SpecExperimentRegistry:
         step = replace(self._step(action, actor, reason, None), payload=payload or {})
         with self.repository.transaction() as table:
             return _append(table, find_experiment(table, key, version), step)
-
-    def get(self, key: str, *, version: int | None = None) -> RegisteredExperiment:
-        """Return an experiment: of a version, or the one under way, or the latest.
-
-        Raises:
-            UnknownNameError: There is none; says the nearest known key.
-            AmbiguousNameError: Two versions of it are under way.
-        """
-        with self.repository.transaction() as table:
-            return find_experiment(table, key, version)
-
-    def list(self, status: ExperimentStatus | None = None) -> tuple[RegisteredExperiment, ...]:
-        """Return the experiments of a state (all without), by key, then version."""
-        with self.repository.transaction() as table:
-            return table.select(status)
-
-    def history(self, key: str, *, version: int | None = None) -> tuple[HistoryEntry, ...]:
-        """Return what happened to an experiment, oldest first."""
-        with self.repository.transaction() as table:
-            return table.history(*find_experiment(table, key, version).identity)
-
-    def looks(self, key: str, *, version: int | None = None) -> tuple[Look, ...]:
-        """Return what was seen at each look: ``replay`` decides from it again."""
-        with self.repository.transaction() as table:
-            return table.looks(*find_experiment(table, key, version).identity)
-
-    def under_way(self) -> tuple[RolloutState, ...]:
-        """Return what the controller looks at: experiments that run, by key."""
-        with self.repository.transaction() as table:
-            return tuple(
-                RolloutState(
-                    experiment=e.definition,
-                    status=e.status,
-                    stage=e.stage,
-                    entered_at=e.stage_since or e.updated_at,
-                    looks=table.last_look(*e.identity),
-                )
-                for e in table.select("running")
-            )
 
     def record(self, look: Look, decision: RolloutDecision) -> None:
         """Keep a look with its decision; a hold for another cause than before goes into the history.

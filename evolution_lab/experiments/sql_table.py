@@ -21,75 +21,12 @@ from evolution_lab.experiments.repository import (
     RegisteredExperiment,
     check_number,
 )
+from evolution_lab.experiments.sql_schema import FORMAT_VERSION, TABLES
 from evolution_lab.records import from_json, to_json
 
 Execute = Callable[[str, Mapping[str, Any]], Sequence[Sequence[Any]]]
 """Runs one statement with ``:name`` parameters, and returns its rows."""
 
-FORMAT_VERSION: Final = 1
-
-TABLES: Final = (
-    """
-CREATE TABLE IF NOT EXISTS spec_experiments (
-    key VARCHAR NOT NULL,
-    version INTEGER NOT NULL,
-    operation VARCHAR NOT NULL,
-    status VARCHAR NOT NULL,
-    stage INTEGER NOT NULL,
-    definition JSON NOT NULL,
-    created_at TIMESTAMP NOT NULL,
-    updated_at TIMESTAMP NOT NULL,
-    stage_since TIMESTAMP,
-    format_version INTEGER NOT NULL,
-    PRIMARY KEY (key, version)
-)""",
-    """
-CREATE TABLE IF NOT EXISTS spec_experiment_history (
-    key VARCHAR NOT NULL,
-    version INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
-    happened_at TIMESTAMP NOT NULL,
-    actor VARCHAR NOT NULL,
-    action VARCHAR NOT NULL,
-    reason VARCHAR NOT NULL,
-    payload JSON NOT NULL,
-    format_version INTEGER NOT NULL,
-    PRIMARY KEY (key, version, sequence)
-)""",
-    """
-CREATE TABLE IF NOT EXISTS spec_experiment_metrics (
-    key VARCHAR NOT NULL,
-    version INTEGER NOT NULL,
-    writer VARCHAR NOT NULL,
-    sequence BIGINT NOT NULL,
-    payload JSON NOT NULL,
-    format_version INTEGER NOT NULL,
-    PRIMARY KEY (key, version, writer)
-)""",
-    """
-CREATE TABLE IF NOT EXISTS spec_experiment_looks (
-    key VARCHAR NOT NULL,
-    version INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    looked_at TIMESTAMP NOT NULL,
-    look JSON NOT NULL,
-    decision JSON NOT NULL,
-    format_version INTEGER NOT NULL,
-    PRIMARY KEY (key, version, number)
-)""",
-    """
-CREATE TABLE IF NOT EXISTS spec_experiment_lease (
-    name VARCHAR PRIMARY KEY,
-    holder VARCHAR NOT NULL,
-    until TIMESTAMP NOT NULL
-)""",
-    """
-CREATE TABLE IF NOT EXISTS spec_experiment_state (
-    name VARCHAR PRIMARY KEY,
-    revision BIGINT NOT NULL,
-    document VARCHAR NOT NULL
-)""",
-)
 _ONLY: Final = "controller"
 _COLUMNS: Final = "CAST(definition AS VARCHAR), status, stage, created_at, updated_at, stage_since"
 
