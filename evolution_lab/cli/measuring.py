@@ -20,7 +20,7 @@ Page = Annotated[
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="Fewer cases, within two minutes.")]
 MISSED = 1
-LATER = ("landing", "windows", "rollout")
+LATER = ("landing", "windows")
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -29,6 +29,7 @@ def add_commands(app: typer.Typer) -> None:
     group.command("detection")(detection)
     group.command("golden")(golden)
     group.command("suggestions")(suggestions)
+    group.command("rollout")(rollout)
     for name in LATER:
         group.command(name, help="To come.", context_settings={"ignore_unknown_options": True})(
             to_come(f"bench {name}")
@@ -98,6 +99,20 @@ def suggestions(quick: Quick = False, output: Page = None, as_json: Json = False
     with progress_bar("bench suggestions") as progress:
         report = bench_suggestions(quick=quick, progress=progress)
     _finish(report, "suggestions", output=output, as_json=as_json)
+
+
+def rollout(quick: Quick = False, output: Page = None, as_json: Json = False) -> None:
+    """Measure false rollbacks, delays and advances of rollouts, beside the rules of others.
+
+    Exit code 1 when a target is missed.
+
+    Example: evolution-lab bench rollout --quick
+    """
+    from evolution_lab.bench.rollout import bench_rollout
+
+    with progress_bar("bench rollout") as progress:
+        report = bench_rollout(quick=quick, progress=progress)
+    _finish(report, "rollout", output=output, as_json=as_json)
 
 
 def _finish(report: BenchReport, name: str, *, output: Path | None, as_json: bool) -> None:

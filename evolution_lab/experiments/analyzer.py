@@ -79,10 +79,7 @@ class SpecExperimentAnalyzer:
         """
         share = self.experiment.share_at(stage)
         plan = EvidencePlan.of(self.experiment)
-        arrays = CountArrays.of(counts, sticky=plan.sticky)
-        harm, safety = log_harm(plan, arrays), log_safety(plan, arrays, stage)
-        union = float(combined_harm(plan, harm))
-        split = float(log_split(arrays))
+        harm, safety, union, split = self.evidence(counts, stage=stage)
         threshold = math.log(1 / plan.alpha)
         results = tuple(
             self._guardrail(guardrail, plan, counts, harm, safety)
@@ -106,6 +103,21 @@ class SpecExperimentAnalyzer:
             unit=self.experiment.unit if plan.sticky else "request",
             reason=_reason(results, union, threshold, harmed=harmed, safe=safe, broken=broken),
         )
+
+    def evidence(
+        self, counts: RolloutCounts, *, stage: int
+    ) -> tuple[Mapping[Kind, Floats], Mapping[Kind, Floats], float, float]:
+        """Return what decides: log e-values of harm and safety by kind, of their union, of the split.
+
+        Args:
+            counts: Counts of all stages, merged over all processes.
+            stage: The stage under way, counted from 0.
+        """
+        plan = EvidencePlan.of(self.experiment)
+        arrays = CountArrays.of(counts, sticky=plan.sticky)
+        harm = log_harm(plan, arrays)
+        safety = log_safety(plan, arrays, stage)
+        return harm, safety, float(combined_harm(plan, harm)), float(log_split(arrays))
 
     def _guardrail(
         self,

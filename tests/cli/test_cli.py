@@ -29,6 +29,7 @@ READY = {
     "bench suggestions",
     "bench detection",
     "bench golden",
+    "bench rollout",
     "test scan",
     "calibrate",
     "deploys add",
