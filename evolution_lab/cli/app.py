@@ -22,6 +22,7 @@ from evolution_lab.cli import (
     reviewing,
     rolling_out,
     sharing,
+    simulating,
     testing,
 )
 from evolution_lab.cli.to_come import add_commands_to_come
@@ -66,6 +67,7 @@ deciding.add_commands(app)
 reviewing.add_commands(app)
 sharing.add_commands(app)
 rolling_out.add_commands(app)
+simulating.add_commands(app)
 testing.add_commands(app)
 measuring.add_commands(app)
 add_commands_to_come(app)

@@ -17,7 +17,6 @@ GROUPS: Final = {
     "experiment": (
         "Roll a spec change out.",
         (
-            "simulate",
             "run",
             "status",
             "evaluate",

@@ -51,6 +51,7 @@ class Truth:
         drift: How far both error rates swing over a day, as a share of themselves.
         lost_units: Share of the variant's requests that are not counted.
         misassigned: Share of the variant's requests that get the control instead.
+        boundary_ms: Boundary of the 99th percentile, milliseconds.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Truth:
     drift: float = 0.0
     lost_units: float = 0.0
     misassigned: float = 0.0
+    boundary_ms: float = BOUNDARY_MS
 
 
 def slow_share(p99_ms: float, boundary_ms: float = BOUNDARY_MS, spread: float = SPREAD) -> float:
@@ -182,9 +184,9 @@ def simulate(
     rng = np.random.default_rng(seed)
     shares = np.array(schedule.shares)
     stages = len(shares)
-    edge = min(truth.control_p99_ms, BOUNDARY_MS)
+    edge = min(truth.control_p99_ms, truth.boundary_ms)
     tails = slow_share(truth.control_p99_ms, edge), slow_share(truth.variant_p99_ms, edge)
-    slow = slow_share(truth.variant_p99_ms) / tails[1]
+    slow = slow_share(truth.variant_p99_ms, truth.boundary_ms) / tails[1]
     totals = np.zeros((len(_FIELDS), n_rollouts, stages))
     rows = np.arange(n_rollouts)
     stage = np.zeros(n_rollouts, dtype=np.int64)

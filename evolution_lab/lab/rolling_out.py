@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
+
+import polars as pl
 
 from evolution_lab.errors import UnknownNameError
 from evolution_lab.experiments import (
@@ -15,6 +18,7 @@ from evolution_lab.experiments import (
     control_counts,
 )
 from evolution_lab.experiments.from_suggestion import draft_experiment
+from evolution_lab.experiments.operating_characteristics import RecentTraffic
 from evolution_lab.lab.exploring import LabExploration
 from evolution_lab.suggestions import SpecGenerator, control_of
 
@@ -89,6 +93,24 @@ class LabRollouts(LabExploration):
             named = f"{definition.key}@{definition.version}"
             self._orchestrator().link_experiment(suggestion.id, named)
         return registered
+
+    def recent_traffic(self, operation: str) -> RecentTraffic | None:
+        """Return what an operation did in the last seven days of the lake; None where nothing.
+
+        Args:
+            operation: Its key, or its ``operationId``.
+        """
+        counts = self._recent(operation, ())
+        if counts is None or not counts.calls or counts.p99_ms is None:
+            return None
+        times = self.samples().select(pl.col("timestamp").max() - pl.col("timestamp").min())
+        span: timedelta = times.collect().item()
+        days = min(max(span / timedelta(days=1), 1 / 24), 7.0)
+        return RecentTraffic(
+            requests_per_day=counts.calls / days,
+            error_rate=counts.failed / counts.judged if counts.judged else 0.0,
+            p99_ms=counts.p99_ms,
+        )
 
     def _recent(self, operation: str, guardrails: tuple[Guardrail, ...]) -> ControlCounts | None:
         if not self.lake.live_files("samples"):

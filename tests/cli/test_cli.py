@@ -25,6 +25,7 @@ READY = {
     "experiment register",
     "experiment resume",
     "experiment show",
+    "experiment simulate",
     "experiment start",
     "bench suggestions",
     "bench detection",

@@ -124,7 +124,7 @@ def test_every_method_of_a_lab_is_either_shown_or_refused() -> None:
         return {n for n, _ in inspect.getmembers(owner, callable) if not n.startswith("_")}
 
     of_the_samples = {
-        "samples", "evidence", "explore", "sequences", "edges", "specs", "traffic_reading", "analyze", "deploys",
+        "samples", "evidence", "explore", "sequences", "edges", "specs", "traffic_reading", "analyze", "deploys", "recent_traffic",
         "evaluate", "envelope_of", "export", "open_export", "signal_labels", "labels",
         "draft_experiment",
     }  # fmt: skip
