@@ -194,12 +194,13 @@ class SpecExperimentAdapter:
 
     def request_begins(self, request: Observation) -> None:
         """Have ``current_variant`` answer while a watched request is served."""
-        request.notes[SERVING_NOTE] = lambda: self._opened(request)
+        request.notes[SERVING_NOTE] = self._opened
 
     def request_ended(self, exchange: Exchange) -> None:
         """Count what a watched request asked for."""
         serving = exchange.notes.get(_OPENED)
         if isinstance(serving, Serving) and serving.in_force is self.in_force:
+            serving.on_assigned = None  # It holds the request, which holds this: free both now.
             self.end(
                 serving,
                 execution_id=f"{exchange.trace_id}{exchange.span_id}",

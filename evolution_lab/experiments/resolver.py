@@ -29,7 +29,7 @@ AttributesOf = Callable[[HandlerContext], Mapping[str, Any]]
 SpecOf = Callable[[str, str], OperationSpec | None]
 _MOST_KNOWN: Final = 1_000
 SERVING_NOTE: Final = "evolution_lab.serving"
-"""Name of the note on a watched request under which its ``Serving`` is found."""
+"""Name of the note on a watched request: what gives its ``Serving`` when called with it."""
 
 
 class Chosen(NamedTuple):
@@ -136,7 +136,7 @@ def current_serving() -> Serving | None:
         return serving
     request = under_way.get()
     opener = None if request is None else request.notes.get(SERVING_NOTE)
-    return None if opener is None else cast("Serving | None", opener())
+    return None if opener is None else cast("Serving | None", opener(request))
 
 
 def assign(

@@ -6,6 +6,7 @@ controller that looks again and again beside them.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -17,10 +18,12 @@ from pathlib import Path
 import httpx
 import pytest
 import strawberry
+from flask import Flask
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 from strawberry.asgi import GraphQL
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from evolution_lab.contracts import HandlerContext
 from evolution_lab.demo.shop import ServedApp, create_shop
@@ -166,6 +169,54 @@ def test_over_http_the_shop_is_rolled_back_and_serves_everybody(tmp_path):
         check_counts(rollout, adapter, seen["planted_fault", True])
         rollout.check_history()
         shop.tracing.shutdown()
+
+
+@contextlib.contextmanager
+def served_wsgi(app):
+    """Give the address of a WSGI application on loopback, a thread for each request."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_over_wsgi_the_variant_is_rolled_back(tmp_path):
+    with Rollout(tmp_path, "shipment") as rollout:
+        adapter = adapter_for(rollout)
+        tracing = create_tracing_middleware(listeners=[adapter])
+        app = Flask("shop")
+        app.logger.disabled = True
+
+        @app.get("/shipment")
+        def shipment():
+            assigned = current_variant("shipment")
+            if assigned is not None and assigned.arm == "variant":
+                return "planted_fault", 500
+            return "delivered"
+
+        app.wsgi_app = tracing.wsgi(app.wsgi_app)
+        with served_wsgi(app) as url, httpx.Client(base_url=url, trust_env=False) as client:
+
+            def ask(user):
+                return client.get("/shipment", headers={"X-User-Id": user}).text
+
+            seen = under_load(rollout, adapter, ask)
+            assert {ask(user) for user in USERS} == {"delivered"}
+        assert {what for what, _ in seen} == {"delivered", "planted_fault"}
+        assert {has for what, has in seen.elements() if what == "planted_fault"} == {True}
+        assert tracing.close().hook_errors == {}
+        check_counts(rollout, adapter, seen["planted_fault", True])
+        rollout.check_history()
 
 
 @strawberry.type

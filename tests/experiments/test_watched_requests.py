@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,6 +20,7 @@ from evolution_lab.experiments import (
     current_variant,
     merged_counts,
 )
+from evolution_lab.experiments.resolver import current_serving
 from evolution_lab.records.json_form import to_json
 from evolution_lab.telemetry import create_tracing_middleware
 
@@ -155,6 +158,23 @@ def test_a_request_without_a_unit_gets_the_control_uncounted(tmp_path):
     found = watched.counted()
     assert found.control.requests == 0
     assert [sample.variant_id for sample in watched.samples] == [None]
+
+
+def test_a_request_is_freed_when_it_has_ended(tmp_path):
+    watched = Watched(tmp_path)
+    seen = []
+
+    async def app(scope, receive, send):
+        await asgi_app(scope, receive, send)
+        seen.append(weakref.ref(current_serving()))
+
+    gc.disable()
+    try:
+        ask_asgi(watched.tracing.asgi(app), "u-1")
+        watched.tracing.close()
+        assert [each() for each in seen] == [None]
+    finally:
+        gc.enable()
 
 
 def test_whoever_asks_for_nothing_is_asked_nothing(tmp_path):
