@@ -92,7 +92,8 @@ def start(
 ) -> None:
     """Give the variant to the first stage's share of units.
 
-    Serving processes give the control to everybody until a controller looks: run one.
+    Where no controller looks for three of its intervals, serving processes give everybody the
+    control again: run one.
 
     Example: evolution-lab experiment start invoice-2 --by ada
     """
