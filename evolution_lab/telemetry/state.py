@@ -22,13 +22,17 @@ STATE_FILE: Final = "evolution.duckdb"
 STATE_FORMAT_VERSION: Final = 1
 """Written into table ``meta`` by the first transaction; a newer one is refused."""
 
+WAIT_SECONDS: Final = 120.0
+"""Who waits its turn among many that are busy gets it long before; a holder that dies lets go at once."""
+FOREIGN_WAIT_SECONDS: Final = 30.0
+"""For a program that opened the file without the lock, such as a DuckDB shell."""
 _POLL_SECONDS: Final = 0.05
 _FOREIGN_LOCK = re.compile(r"Conflicting lock is held.*?(?:\(PID (\d+)\)|$)", re.DOTALL)
 
 
 @contextmanager
 def open_state(
-    data_dir: Path | str, *, wait_seconds: float = 30.0
+    data_dir: Path | str, *, wait_seconds: float = WAIT_SECONDS
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the state database for one transaction.
 
@@ -69,7 +73,7 @@ def open_state(
     path = data_dir / STATE_FILE
     lock = path.with_name(f"{STATE_FILE}.lock")
     with file_lock(lock, wait_seconds=wait_seconds):
-        connection = _connect(path, wait_seconds)
+        connection = _connect(path, min(wait_seconds, FOREIGN_WAIT_SECONDS))
         try:
             connection.execute("BEGIN TRANSACTION")
             _check_format_version(connection, path)
