@@ -55,7 +55,8 @@ def outcomes_from_telemetry(
     the labelled spans of one trace those of servers and consumers are the executions; where there
     are none, those that lie in no other. Callers' spans are left out: the server tells of the same.
     Where users keep their arm, a user is whom the sample names as actor, else as tenant; a sample
-    that names neither is not counted.
+    that names neither is not counted. Fallbacks are told by the attribute ``variant.fallback``: name
+    it in the setting ``attributes``, or landing only counts it.
 
     Args:
         samples: Landed samples, the columns of ``schemas.SAMPLES``.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+collect_ignore = ["celery_shop.py"]  # A program of its own, which needs a lab directory.
 VECTORS = Path(__file__).parents[3] / "shared" / "data" / "experiments"
 
 
