@@ -18,7 +18,14 @@ from evolution_lab.cli.options import (
     Reviewer,
     Spec,
 )
-from evolution_lab.cli.output import print_json, print_table, print_text, progress_bar, tell
+from evolution_lab.cli.output import (
+    print_json,
+    print_result,
+    print_table,
+    print_text,
+    progress_bar,
+    tell,
+)
 from evolution_lab.cli.remembering import every_of, remember_every
 from evolution_lab.errors import ConfigError, did_you_mean
 
@@ -219,26 +226,44 @@ def report(
     tables: Annotated[
         bool, typer.Option("--csv", help="Write signals and suggestions as CSV too.")
     ] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against", metavar="FILE", help="An earlier suggestions.json: say what changed since."
+        ),
+    ] = None,
     spec: Spec = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Write the report as HTML, Markdown and JSON.
 
-    Texts from traffic are safe in each: no markup, no script, no formula of a spreadsheet.
+    Texts from traffic are safe in each: no markup, no script, no formula of a spreadsheet. With
+    --against, comparison.md beside it says what differs from an earlier report.
 
     Example: evolution-lab report --output reports/
+
+    Example: evolution-lab report --output reports/may --against reports/april/suggestions.json
     """
+    from evolution_lab.export import compare_reports, read_report
     from evolution_lab.lab import Lab
 
+    earlier = None if against is None else read_report(against)  # It may be written over.
     files = Lab(data, config=config, specs=spec).report(
         output, every=every_of(data, every), light=light, tables=tables
     )
+    found = None if earlier is None else compare_reports(earlier, files.json)
+    if found is not None:
+        (files.json.parent / "comparison.md").write_text(found.to_document(), encoding="utf-8")
     if as_json:
-        print_json(files.to_dicts())
+        rows = files.to_dicts()
+        print_json(rows if found is None else {"files": rows, "differences": found.to_dicts()})
         return
     for path in files.paths:
         tell(f"Wrote {path}")
+    if found is not None:
+        print_result(found, "Since the earlier report")
+        print_text(f"{len(found.differences)} differences.")
 
 
 def _row(suggestion: SpecSuggestion) -> list[str]:

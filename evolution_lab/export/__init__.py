@@ -5,6 +5,7 @@
 suggestions as envelopes.
 """
 
+from evolution_lab.export.comparison import ReportComparison, compare_reports, read_report
 from evolution_lab.export.content import Provenance
 from evolution_lab.export.envelopes import FileSystemSuggestionWriter
 from evolution_lab.export.figures import overview_figure, signal_figure
@@ -14,8 +15,11 @@ from evolution_lab.export.sparkline import sparkline_svg, sparkline_text
 __all__ = [
     "FileSystemSuggestionWriter",
     "Provenance",
+    "ReportComparison",
     "ReportFiles",
+    "compare_reports",
     "overview_figure",
+    "read_report",
     "report_document",
     "signal_figure",
     "sparkline_svg",

@@ -81,3 +81,13 @@ def test_commands_in_a_report_name_the_lab(data: Path, tmp_path: Path, capsys):
     assert main(["report", "--data", str(data), "--output", str(tmp_path / "r")]) == 0
     said = json.loads((tmp_path / "r" / "suggestions.json").read_text())["provenance"]["command"]
     assert said == f"evolution-lab report --data '{data}' --every 15m"
+
+
+def test_a_report_is_held_against_the_one_it_writes_over(data: Path, tmp_path: Path, capsys):
+    out = ["--data", str(data), "--output", str(tmp_path / "r")]
+    assert main(["report", *out]) == 0
+    earlier = tmp_path / "r" / "suggestions.json"
+    assert main(["report", *out, "--against", str(earlier), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["differences"] == []
+    assert (tmp_path / "r" / "comparison.md").read_text().startswith("# Since the earlier report")
+    assert main(["report", *out, "--against", str(tmp_path / "none.json")]) == 2
