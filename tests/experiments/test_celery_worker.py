@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from celery import Celery
+from celery import Celery, signals
 from celery.contrib.testing.worker import start_worker
 
 from evolution_lab.contracts import HandlerContext
@@ -26,6 +26,10 @@ from evolution_lab.experiments import (
     write_state,
 )
 from evolution_lab.experiments.celery_worker import count_tasks
+
+
+def _leave_logging_alone(**_: object) -> None:
+    """A worker sets logging up for its whole process, which here is that of all tests."""
 
 
 def an_experiment(operation: str) -> SpecExperiment:
@@ -95,6 +99,7 @@ def test_threads_of_a_pool_are_kept_apart(tmp_path):
     in_force.refresh()
     adapter = SpecExperimentAdapter(in_force, tmp_path)
     app = Celery("shop", broker="memory://", backend="cache+memory://")
+    signals.setup_logging.connect(_leave_logging_alone)
     count_tasks(app, adapter, lambda _, __, kwargs: HandlerContext(user_id=kwargs["user"]))
     other = Celery("other", broker="memory://")
     together = threading.Barrier(2, timeout=30)
