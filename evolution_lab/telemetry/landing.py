@@ -10,7 +10,7 @@ import io
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -43,6 +43,7 @@ from evolution_lab.telemetry.reading import RAW_SCHEMA, Chunk, Reader, ReadOptio
 from evolution_lab.telemetry.redacting import RowRedactor
 from evolution_lab.telemetry.report import LandingReport, LandingStatus, SourceLanding
 from evolution_lab.telemetry.samples import SampleSource
+from evolution_lab.telemetry.sampling_bias import WeightBalance
 from evolution_lab.telemetry.sources import SourceStream, find_files
 from evolution_lab.telemetry.writing import BatchWriter, Origin, raw_batches
 
@@ -309,6 +310,7 @@ class _Landing:
         origin = Origin(name=name, key=key, reader=reader, row_ids=row_ids)
         written: list[BatchRecord] = []
         reading: Mapping[str, str] | None = None
+        balance = WeightBalance()
         for batch in raw_batches(chunks):
             reading = reading or batch.chunk.reading
             if self.writer.dry_run:
@@ -317,11 +319,13 @@ class _Landing:
                 self.seen.see(batch.chunk.rows)
             for record, rows in self.writer.write(batch, origin):
                 written.append(record)
+                balance.see(rows)
                 if self.writer.dry_run and len(self.first_rows) < _DRY_RUN_ROWS:
                     self.first_rows.append(rows.head(_DRY_RUN_ROWS))
         if not self.writer.dry_run:
             self.known.setdefault(key, []).extend(written)
-        self.done.append(_source_landing(name, reader, written, reading))
+        landed = _source_landing(name, reader, written, reading)
+        self.done.append(replace(landed, note=balance.note()))
 
     def _check_share(self, name: str) -> None:
         """Refuse another share of a source: rows of both would weigh differently for no reason."""

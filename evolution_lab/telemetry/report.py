@@ -166,6 +166,7 @@ class LandingReport(ResultMixin):
             found.append(f"{self.left_out:,} rows are outside the limits asked for.")
         if self.preview is not None:
             found += self.preview.warnings
+        found += [f"{s.source}: {s.note}" for s in self.sources if s.note and s.status == "landed"]
         if self.waiting_lines:
             found.append(
                 f"{self.waiting_lines} unfinished last line(s) wait for the next run: "
