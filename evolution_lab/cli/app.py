@@ -21,6 +21,7 @@ from evolution_lab.cli import (
     recording,
     reviewing,
     rolling_out,
+    running_rollouts,
     sharing,
     simulating,
     testing,
@@ -68,6 +69,7 @@ reviewing.add_commands(app)
 sharing.add_commands(app)
 rolling_out.add_commands(app)
 simulating.add_commands(app)
+running_rollouts.add_commands(app)
 testing.add_commands(app)
 measuring.add_commands(app)
 add_commands_to_come(app)

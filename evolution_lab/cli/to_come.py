@@ -13,18 +13,7 @@ COMMANDS: Final = {
     "watch": "Follow a growing lake.",
     "mute": "Silence an operation for a while.",
 }
-GROUPS: Final = {
-    "experiment": (
-        "Roll a spec change out.",
-        (
-            "run",
-            "status",
-            "evaluate",
-            "advance",
-            "rollback",
-        ),
-    ),
-}
+GROUPS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {}
 _ANY: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 

@@ -19,7 +19,7 @@ class ArmCounts:
     """Counts of one arm in one stage.
 
     Attributes:
-        units: Units first seen in this stage; requests where requests are the units.
+        units: Units seen in this stage, each once; requests where requests are the units.
         failed_units: Units with at least one failed request in this stage.
         slow_units: Units with at least one request slower than the boundary.
         tail_units: Units with at least one request slower than the guardrail's reference.

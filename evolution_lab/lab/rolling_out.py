@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -11,16 +12,40 @@ import polars as pl
 from evolution_lab.errors import UnknownNameError
 from evolution_lab.experiments import (
     ControlCounts,
+    ExperimentAnalysis,
     Guardrail,
     RegisteredExperiment,
+    RolloutDecision,
     SpecExperiment,
+    SpecExperimentAnalyzer,
+    SpecExperimentController,
     SpecExperimentRegistry,
     control_counts,
+    replay,
 )
+from evolution_lab.experiments.adoption import realised_effect
+from evolution_lab.experiments.controller import CONTROLLER
 from evolution_lab.experiments.from_suggestion import draft_experiment
 from evolution_lab.experiments.operating_characteristics import RecentTraffic
+from evolution_lab.experiments.stored_outcomes import stored_outcomes
+from evolution_lab.experiments.telemetry_outcomes import outcomes_from_telemetry, stages_entered
 from evolution_lab.lab.exploring import LabExploration
 from evolution_lab.suggestions import SpecGenerator, control_of
+
+
+@dataclass(frozen=True)
+class _Publishing:
+    """The registry, writing for how long a controller that looks this often is believed."""
+
+    registry: SpecExperimentRegistry
+    interval: timedelta
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.registry, name)
+
+    def publish(self, *, at: datetime) -> object:
+        """Write the state in force, good for three intervals."""
+        return self.registry.publish(at=at, interval=self.interval)
 
 
 class LabRollouts(LabExploration):
@@ -93,6 +118,69 @@ class LabRollouts(LabExploration):
             named = f"{definition.key}@{definition.version}"
             self._orchestrator().link_experiment(suggestion.id, named)
         return registered
+
+    def rollout_controller(
+        self, *, interval: timedelta = timedelta(minutes=1)
+    ) -> tuple[SpecExperimentController, Callable[[], None]]:
+        """Return what looks at the lab's rollouts, and what gives its lease back at the end.
+
+        A completed rollout marks the suggestion that it was drafted from ``adopted``, with the effect
+        that was measured.
+
+        Args:
+            interval: How often it is going to look; serving processes believe it for three times
+                as long.
+        """
+        registry = self.experiments
+        read = stored_outcomes(registry.repository, self.data)
+
+        def adopt(experiment: SpecExperiment, decision: RolloutDecision) -> None:
+            if decision.action == "complete" and experiment.suggestion_id is not None:
+                effect = realised_effect(experiment, read(experiment).counts)
+                self._orchestrator().adopt(experiment.suggestion_id, realised_effect=effect)
+                registry.note(
+                    experiment.key,
+                    "adopt",
+                    actor=CONTROLLER,
+                    payload={"suggestion": experiment.suggestion_id, "realisedEffect": effect},
+                )
+
+        controller = SpecExperimentController(
+            _Publishing(registry, interval), read, on_advance=[adopt]
+        )
+        return controller, lambda: registry.release(controller.holder)
+
+    def rollout_decisions(
+        self, key: str, *, version: int | None = None
+    ) -> tuple[RolloutDecision, ...]:
+        """Return what each look at a rollout led to, decided again from what was seen then."""
+        registry = self.experiments
+        definition = registry.get(key, version=version).definition
+        return replay(definition, registry.looks(key, version=version))
+
+    def evaluate_experiment(
+        self, key: str, *, version: int | None = None, from_telemetry: bool = False
+    ) -> ExperimentAnalysis:
+        """Say what outcomes so far prove of an experiment, and do nothing about it.
+
+        Args:
+            key: The experiment.
+            version: The one under way, or the latest, without it.
+            from_telemetry: Count landed spans that say which arm served them, each once, instead of
+                what processes counted.
+
+        Raises:
+            UnknownNameError: There is no such experiment.
+        """
+        registry = self.experiments
+        found = registry.get(key, version=version)
+        definition = found.definition
+        if from_telemetry:
+            entered = stages_entered(registry.history(key, version=version))
+            counted = outcomes_from_telemetry(self.samples(), definition, entered)
+        else:
+            counted = stored_outcomes(registry.repository, self.data)(definition)
+        return SpecExperimentAnalyzer(definition).analyse(counted.counts, stage=found.stage)
 
     def recent_traffic(self, operation: str) -> RecentTraffic | None:
         """Return what an operation did in the last seven days of the lake; None where nothing.

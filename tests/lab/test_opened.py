@@ -124,7 +124,8 @@ def test_every_method_of_a_lab_is_either_shown_or_refused() -> None:
         return {n for n, _ in inspect.getmembers(owner, callable) if not n.startswith("_")}
 
     of_the_samples = {
-        "samples", "evidence", "explore", "sequences", "edges", "specs", "traffic_reading", "analyze", "deploys", "recent_traffic",
+        "samples", "evidence", "explore", "sequences", "edges", "specs", "traffic_reading", "analyze", "deploys", "recent_traffic", "rollout_controller", "rollout_decisions",
+        "evaluate_experiment",
         "evaluate", "envelope_of", "export", "open_export", "signal_labels", "labels",
         "draft_experiment",
     }  # fmt: skip

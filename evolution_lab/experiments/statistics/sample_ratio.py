@@ -30,8 +30,8 @@ def log_e_sample_ratio(
     """Return the log e-value against "units are split as configured", over all stages.
 
     Args:
-        variant_units: Units first seen in the variant; the last axis runs over stages.
-        control_units: Units first seen in the control, likewise.
+        variant_units: Units seen in the variant, each once a stage; the last axis runs over stages.
+        control_units: Units seen in the control, likewise.
         variant_shares: Configured share of the variant, one a stage.
         concentration: Weight of the expected split in the Dirichlet mixture.
 
