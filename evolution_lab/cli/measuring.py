@@ -101,7 +101,15 @@ def suggestions(quick: Quick = False, output: Page = None, as_json: Json = False
     _finish(report, "suggestions", output=output, as_json=as_json)
 
 
-def rollout(quick: Quick = False, output: Page = None, as_json: Json = False) -> None:
+def rollout(
+    quick: Quick = False,
+    figure: Annotated[
+        Path | None,
+        typer.Option("--figure", metavar="FILE", help="Draw the frontier of all rules, as HTML."),
+    ] = None,
+    output: Page = None,
+    as_json: Json = False,
+) -> None:
     """Measure false rollbacks, delays and advances of rollouts, beside the rules of others.
 
     Exit code 1 when a target is missed.
@@ -112,6 +120,17 @@ def rollout(quick: Quick = False, output: Page = None, as_json: Json = False) ->
 
     with progress_bar("bench rollout") as progress:
         report = bench_rollout(quick=quick, progress=progress)
+    if figure is not None:
+        from evolution_lab.bench.rollout import BAD
+        from evolution_lab.export.rollout_figures import frontier_figure
+
+        (rows,) = report.tables.values()
+        figure.parent.mkdir(parents=True, exist_ok=True)
+        with figure.open("w", encoding="utf-8") as page:
+            for number, truth in enumerate(BAD):
+                drawn = frontier_figure(rows, truth.name)
+                page.write(drawn.to_html(full_html=False, include_plotlyjs=not number))
+        tell(f"Wrote {figure}")
     _finish(report, "rollout", output=output, as_json=as_json)
 
 

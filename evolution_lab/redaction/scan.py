@@ -33,6 +33,7 @@ _OVERLAP: Final = 512
 _TEXT_RUN = re.compile(rb"[\x20-\x7e\xc2-\xf4\x80-\xbf]{6,}")
 _SKIPPED: Final = frozenset({".git", "node_modules", "__pycache__", ".venv"})
 _VERSION_BEFORE = re.compile(r"(?i)(?:==|>=|<=|~=|\^|version\W{0,3}|[/@-]v?)$")
+_FRACTION_BEFORE = re.compile(r"\d\.$")
 _RESERVED: Final = (".test", ".example", ".invalid", ".localhost", "example.com", "example.org")
 _DOCUMENTATION: Final = ("192.0.2.", "198.51.100.", "203.0.113.", "10.", "192.168.", "127.", "0.")
 
@@ -147,6 +148,8 @@ def _found(name: str, line: int, text: str, recognisers: tuple[Recogniser, ...])
 
 def _harmless(kind: str, value: str, before: str) -> bool:
     """Say whether a value stands in for another, or is reserved for documentation."""
+    if kind == "card" and _FRACTION_BEFORE.search(before):
+        return True  # The digits of a number such as 0.4111111111111111.
     if stands_in(kind, value) or (value.startswith("[") and value.endswith("]")):
         return True
     if kind == "email":

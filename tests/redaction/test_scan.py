@@ -60,3 +60,10 @@ def test_the_command_says_by_its_exit_code(
     said = capsys.readouterr()
     assert json.loads(said.out)["kinds"] == {"email": 1}
     assert MAIL not in said.out + said.err
+
+
+def test_the_digits_of_a_fraction_are_no_card():
+    assert leaks_in_text('{"share": 0.4111111111111111}') == ()
+    assert leaks_in_text("3.4111111111111111e-5, -0.4111111111111111") == ()
+    assert [leak.kind for leak in leaks_in_text("card: 4111111111111111.")] == ["card"]
+    assert [leak.kind for leak in leaks_in_text("card. 4111.1111.1111.1111")] == ["card"]
