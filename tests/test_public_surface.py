@@ -99,3 +99,12 @@ def test_help_is_printed():
 def test_help_costs_little():
     extra = cpu_seconds("-m", "evolution_lab", "--help") - cpu_seconds("-c", "pass")
     assert extra < HELP_CPU_SECONDS, f"{extra:.2f} s of CPU, must be < {HELP_CPU_SECONDS} s."
+
+
+def test_commands_of_a_lab_wait_for_no_statistics_that_they_do_not_use():
+    """A second of CPU for each command: tests import scipy.stats and statsmodels where they run."""
+    loaded = python("-c", "import sys, evolution_lab.lab as lab; lab.Lab; print(*sys.modules)")
+    assert loaded.returncode == 0, loaded.stderr
+    names = set(loaded.stdout.split())
+    assert "evolution_lab.lab.whole" in names
+    assert names.isdisjoint({"scipy.stats", "scipy.optimize", "statsmodels.api", "ipywidgets"})

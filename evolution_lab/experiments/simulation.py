@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from evolution_lab.experiments.evidence import (
     ALPHA_SAMPLE_RATIO,
@@ -72,7 +72,9 @@ def slow_share(p99_ms: float, boundary_ms: float = BOUNDARY_MS, spread: float = 
         >>> round(slow_share(750.0), 4)
         0.01
     """
-    return float(norm.sf(norm.ppf(0.99) + math.log(boundary_ms / p99_ms) / spread))
+    return float(
+        scipy.stats.norm.sf(scipy.stats.norm.ppf(0.99) + math.log(boundary_ms / p99_ms) / spread)
+    )
 
 
 @dataclass(frozen=True)

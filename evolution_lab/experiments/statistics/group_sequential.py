@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtr
-from scipy.stats import norm
 
 from evolution_lab.errors import InputError
 
@@ -94,7 +93,9 @@ def wang_tsiatis(
         lower = tuple(-value for value in upper)
         return _total(_crossing_probabilities(lower, upper, 0.0)) - alpha
 
-    constant = float(brentq(surplus, norm.ppf(1 - alpha / 2) * 0.9, 8.0, xtol=1e-9))
+    constant = float(
+        scipy.optimize.brentq(surplus, scipy.stats.norm.ppf(1 - alpha / 2) * 0.9, 8.0, xtol=1e-9)
+    )
     upper = bounds(constant)
     return _two_sided(upper, alpha, beta)
 
@@ -154,7 +155,7 @@ def power_family_one_sided(
     _check(looks)
     share = (np.arange(1, looks + 1) / looks) ** rho
     alphas, betas = np.diff(alpha * share, prepend=0), np.diff(beta * share, prepend=0)
-    drift = float(norm.ppf(1 - alpha) + norm.ppf(1 - beta))
+    drift = float(scipy.stats.norm.ppf(1 - alpha) + scipy.stats.norm.ppf(1 - beta))
 
     def boundaries(ratio: float) -> tuple[list[float], list[float]]:
         upper: list[float] = []
@@ -175,7 +176,7 @@ def power_family_one_sided(
         lower, upper = boundaries(ratio)
         return upper[-1] - lower[-1] if len(upper) == looks else -1.0
 
-    ratio = float(brentq(gap, 1.0, 1.6, xtol=1e-6))
+    ratio = float(scipy.optimize.brentq(gap, 1.0, 1.6, xtol=1e-6))
     lower, upper = boundaries(ratio)
     middle = (lower[-1] + upper[-1]) / 2
     return GroupSequentialDesign(
@@ -190,13 +191,13 @@ def _check(looks: int) -> None:
 
 def _two_sided(upper: tuple[float, ...], alpha: float, beta: float) -> GroupSequentialDesign:
     lower = tuple(-value for value in upper)
-    drift = float(norm.ppf(1 - alpha / 2) + norm.ppf(1 - beta))
+    drift = float(scipy.stats.norm.ppf(1 - alpha / 2) + scipy.stats.norm.ppf(1 - beta))
 
     def missing(ratio: float) -> float:
         crossing = _crossing_probabilities(lower, upper, drift * math.sqrt(ratio))
         return math.fsum(high for _, high in crossing) - (1 - beta)
 
-    ratio = float(brentq(missing, 0.9, 3.0, xtol=1e-8))
+    ratio = float(scipy.optimize.brentq(missing, 0.9, 3.0, xtol=1e-8))
     return GroupSequentialDesign(upper, lower, ratio, drift, two_sided=True)
 
 
@@ -252,11 +253,15 @@ class _Walk:
 
     def bound_above(self, probability: float) -> float:
         """Return the bound that is exceeded with a probability."""
-        return float(brentq(lambda b: self.above(b) - probability, -30.0, 30.0, xtol=1e-10))
+        return float(
+            scipy.optimize.brentq(lambda b: self.above(b) - probability, -30.0, 30.0, xtol=1e-10)
+        )
 
     def bound_below(self, probability: float) -> float:
         """Return the bound that is undercut with a probability."""
-        return float(brentq(lambda b: self.below(b) - probability, -30.0, 30.0, xtol=1e-10))
+        return float(
+            scipy.optimize.brentq(lambda b: self.below(b) - probability, -30.0, 30.0, xtol=1e-10)
+        )
 
     def advance(self, low: float, high: float) -> None:
         """Go on to the next look, from between two bounds of this one."""

@@ -13,8 +13,8 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq, minimize_scalar
 from scipy.special import zeta
 
 from evolution_lab.errors import InputError
@@ -119,11 +119,15 @@ def _constant(alpha: float, a: float) -> float:
                 return 1e9
             return 4 * math.exp(-gamma2 * constant) * (1 + 1 / ((gamma2 - 1) * math.log(eta)))
 
-        upper = float(brentq(largest, 1.0, 2 * a * a))
-        found = minimize_scalar(at, bounds=(1.0, upper), method="bounded", options={"xatol": 1e-12})
+        upper = float(scipy.optimize.brentq(largest, 1.0, 2 * a * a))
+        found = scipy.optimize.minimize_scalar(
+            at, bounds=(1.0, upper), method="bounded", options={"xatol": 1e-12}
+        )
         return float(found.fun)
 
-    return float(brentq(lambda constant: error(constant) - alpha, 2.0, 200.0, xtol=1e-10))
+    return float(
+        scipy.optimize.brentq(lambda constant: error(constant) - alpha, 2.0, 200.0, xtol=1e-10)
+    )
 
 
 def distributions_differ(
@@ -183,7 +187,7 @@ class _ArmEvidence:
     def __init__(self, values: ArrayLike, quantile: float, t_opt: float, alpha_opt: float) -> None:
         self.ordered = np.sort(np.asarray(values, dtype=np.float64))
         self._quantile, self._t_opt, self._alpha_opt = quantile, t_opt, alpha_opt
-        found = minimize_scalar(
+        found = scipy.optimize.minimize_scalar(
             self._of_share, bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-8}
         )
         self._best = float(found.x)

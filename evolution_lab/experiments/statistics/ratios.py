@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import logsumexp
 
 from evolution_lab.errors import InputError
@@ -178,4 +178,4 @@ def _crossing(evaluate: Callable[[float], float], centre: float, direction: int)
         return direction * np.inf
     if evaluate(inside) > 0:
         return inside
-    return float(brentq(evaluate, inside, outside))
+    return float(scipy.optimize.brentq(evaluate, inside, outside))

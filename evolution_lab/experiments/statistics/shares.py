@@ -12,8 +12,8 @@ References:
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import betainc, betaln
 
 from evolution_lab.errors import InputError
@@ -125,6 +125,10 @@ def share_interval(failures: int, n_obs: int, *, alpha: float = 0.05) -> tuple[f
 
     estimate = min(max(failures / n_obs, 1e-12), 1 - 1e-12)
     tiny = 1e-15
-    low = brentq(surplus, tiny, estimate) if failures and surplus(tiny) > 0 else 0.0
-    high = brentq(surplus, estimate, 1 - tiny) if passed and surplus(1 - tiny) > 0 else 1.0
+    low = scipy.optimize.brentq(surplus, tiny, estimate) if failures and surplus(tiny) > 0 else 0.0
+    high = (
+        scipy.optimize.brentq(surplus, estimate, 1 - tiny)
+        if passed and surplus(1 - tiny) > 0
+        else 1.0
+    )
     return (float(low), float(high))

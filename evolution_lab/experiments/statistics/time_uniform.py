@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from scipy.optimize import brentq
+import scipy
 from scipy.special import betainc, betaln, gammainc, gammaincc, gammaln, log_ndtr, zeta
 
 from evolution_lab.errors import InputError
@@ -184,7 +184,9 @@ def beta_binomial_mixture_bound(
     largest = v / g
     if logarithm(largest) < -math.log(alpha):
         return largest
-    return float(brentq(lambda s: logarithm(s) + math.log(alpha), 0.0, largest, xtol=1e-10))
+    return float(
+        scipy.optimize.brentq(lambda s: logarithm(s) + math.log(alpha), 0.0, largest, xtol=1e-10)
+    )
 
 
 def poly_stitching_bound(
@@ -231,8 +233,16 @@ def bernoulli_confidence_interval(
         return logarithm + math.log(alpha)
 
     tiny = 1e-12
-    low = brentq(surplus, tiny, estimate) if estimate > 0 and surplus(tiny) > 0 else 0.0
-    high = brentq(surplus, estimate, 1 - tiny) if estimate < 1 and surplus(1 - tiny) > 0 else 1.0
+    low = (
+        scipy.optimize.brentq(surplus, tiny, estimate)
+        if estimate > 0 and surplus(tiny) > 0
+        else 0.0
+    )
+    high = (
+        scipy.optimize.brentq(surplus, estimate, 1 - tiny)
+        if estimate < 1 and surplus(1 - tiny) > 0
+        else 1.0
+    )
     return (float(low), float(high))
 
 
@@ -249,4 +259,4 @@ def _bound(logarithm: LogMixture, v: float, alpha: float) -> float:
         upper *= 2
         if upper > _LARGEST:
             raise InputError(f"no boundary is found at time {v!r} and level {alpha!r}")
-    return float(brentq(lambda s: logarithm(s) - threshold, 0.0, upper, xtol=1e-10))
+    return float(scipy.optimize.brentq(lambda s: logarithm(s) - threshold, 0.0, upper, xtol=1e-10))
