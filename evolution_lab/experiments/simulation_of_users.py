@@ -67,7 +67,7 @@ def false_rollbacks_of_users(
 
     Examples:
         >>> few = Users(n_users=200, looks_a_stage=10)
-        >>> false_rollbacks_of_users(few, EvidencePlan(sticky=True), n_rollouts=20, seed=1).sum()
+        >>> int(false_rollbacks_of_users(few, EvidencePlan(sticky=True), n_rollouts=20, seed=1).sum())
         0
     """
     rng = np.random.default_rng(seed)
