@@ -98,12 +98,14 @@ def test_a_signal_becomes_a_spec_that_is_in_force_and_guarded(lab: Lab, tmp_path
     assert len(lab.rollout_decisions(definition.key)) == 2
 
     suite = tmp_path / "test_guarded.py"
-    operation = suggestion.target.operation
-    assert operation is not None
-    asked = ["test", "generate", "--operation", operation.key, "--output", str(suite)]
+    asked = ["test", "generate", "--for-suggestion", suggestion.id[:8], "--output", str(suite)]
     target = ["--runner", "http", "--base-url", "http://127.0.0.1:9", "--data", str(lab.data)]
     assert main([*asked, *target]) == 0
     assert "def test_" in suite.read_text()
+    operation = suggestion.target.operation
+    assert operation is not None
+    assert operation.key in suite.read_text()
+    assert main([*asked, *target, "--operation", operation.key]) == 2
 
 
 def test_what_the_commands_say_of_it(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:

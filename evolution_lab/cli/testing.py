@@ -13,6 +13,24 @@ import typer
 from evolution_lab.cli.options import DEFAULT_DATA, Data, Json
 from evolution_lab.cli.output import print_json, print_table, print_text, progress_bar, tell
 from evolution_lab.cli.scanning import scan
+from evolution_lab.cli.testing_options import (
+    AllowTarget,
+    BaseUrl,
+    Budget,
+    Days,
+    FrameworkName,
+    FromProduction,
+    Header,
+    Import,
+    Inline,
+    Runner,
+    RunnerFn,
+    RunnerImport,
+    SampleRate,
+    Suites,
+    Timeout,
+    Verify,
+)
 from evolution_lab.errors import CorruptFileError, InputError, UnsafePayloadError
 
 if TYPE_CHECKING:
@@ -21,58 +39,6 @@ if TYPE_CHECKING:
     from evolution_lab.golden.side_files import EmitSettings, Framework, SideFile
     from evolution_lab.golden.verdicts import GoldenRun
     from evolution_lab.golden.verifying import ProvenSuite
-
-RunnerImport = Annotated[
-    str | None,
-    typer.Option("--runner-import", metavar="MODULE", help="Path of the runner, or dotted name."),
-]
-RunnerFn = Annotated[
-    str | None,
-    typer.Option("--runner-fn", metavar="NAME", help="Its function; run_contract, runContract."),
-]
-Runner = Annotated[
-    str | None, typer.Option("--runner", metavar="http", help="Call a service over HTTP instead.")
-]
-BaseUrl = Annotated[
-    str | None, typer.Option("--base-url", metavar="URL", help="Where the service answers.")
-]
-Header = Annotated[
-    list[str] | None,
-    typer.Option("--header", metavar="NAME:VALUE", help="Sent with every request; repeatable."),
-]
-AllowTarget = Annotated[
-    list[str] | None,
-    typer.Option("--allow-target", metavar="HOST", help="May be called though it is not local."),
-]
-FrameworkName = Annotated[
-    str | None, typer.Option("--framework", metavar="NAME", help="pytest, vitest or jest.")
-]
-FromProduction = Annotated[
-    bool, typer.Option("--from-production", help="From the traffic recorded in the lake.")
-]
-Days = Annotated[
-    float | None, typer.Option("--days", metavar="N", help="Only the last days; all otherwise.")
-]
-SampleRate = Annotated[
-    float | None,
-    typer.Option("--sample-rate", metavar="SHARE", help="Share of production traffic wanted."),
-]
-Budget = Annotated[
-    int | None, typer.Option("--budget", metavar="N", help="Most cases of an operation.")
-]
-Inline = Annotated[bool, typer.Option("--inline", help="Keep large bodies in the suite's file.")]
-Import = Annotated[
-    bool, typer.Option("--import", help="Import the judging code instead of printing it.")
-]
-Verify = Annotated[
-    bool, typer.Option("--verify", help="Run each case first; set aside what is not reproduced.")
-]
-Timeout = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", help="Most that one call may take.")
-]
-Suites = Annotated[
-    list[Path], typer.Argument(metavar="PATH...", help="Suites, or folders with suites.")
-]
 
 POWER_SITES = 3
 """Places of each answer at which wrong answers are tried, to say what a suite would notice."""
@@ -92,12 +58,16 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def generate(
-    operation: Annotated[
-        str, typer.Option("--operation", metavar="NAME", help="Whose traffic: its key.")
-    ],
     output: Annotated[
         Path, typer.Option("--output", metavar="FILE", help="The suite: .py, or .test.ts.")
     ],
+    operation: Annotated[
+        str | None, typer.Option("--operation", metavar="NAME", help="Whose traffic: its key.")
+    ] = None,
+    for_suggestion: Annotated[
+        str | None,
+        typer.Option("--for-suggestion", metavar="ID", help="Of the operation that it is about."),
+    ] = None,
     runner_import: RunnerImport = None,
     runner_fn: RunnerFn = None,
     runner: Runner = None,
@@ -119,7 +89,7 @@ def generate(
     data: Data = DEFAULT_DATA,
     as_json: Json = False,
 ) -> None:
-    """Write the golden tests of one operation.
+    """Write the golden tests of one operation: of a suggestion's, to guard it.
 
     Example: evolution-lab test generate --operation billing.createInvoice --output tests/billing.createInvoice.golden.test.ts --runner-import ./tests/run-operation --runner-fn runBillingCommand --from-production --days 7 --sample-rate 0.05
 
@@ -128,6 +98,7 @@ def generate(
     from evolution_lab.golden.emitting import framework_of
 
     del from_production
+    operation = _guarded(operation, for_suggestion, data)
     chosen = framework_of(output, framework)
     settings = _settings(
         chosen, output, runner_import, runner_fn, runner, base_url,
@@ -347,6 +318,22 @@ def _settings(
         standalone=not imported,
         timeout_seconds=timeout,
     )
+
+
+def _guarded(operation: str | None, suggestion_id: str | None, data: Path) -> str:
+    """Return the operation that is named, or the one that a suggestion is about."""
+    if (operation is None) == (suggestion_id is None):
+        raise InputError("name either --operation, or --for-suggestion.")
+    if operation is not None:
+        return operation
+    from evolution_lab.lab import Lab
+    from evolution_lab.suggestions import subject_of
+
+    suggestion = Lab(data).suggestion(str(suggestion_id))
+    subject = subject_of(suggestion)
+    if subject is None:
+        raise InputError(f"suggestion {suggestion.id[:8]} drafts an operation nobody calls yet.")
+    return subject.key
 
 
 def _snapshots(
