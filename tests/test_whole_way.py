@@ -124,6 +124,16 @@ def test_what_the_commands_say_of_it(lab: Lab, capsys: pytest.CaptureFixture[str
     assert "completed" in capsys.readouterr().err
 
 
+def test_the_report_tells_of_it(lab: Lab) -> None:
+    (found,) = lab.experiments.list("completed")
+    files = lab.report()
+    for path in files.paths:
+        text = path.read_text(encoding="utf-8")
+        assert found.definition.key in text
+        assert "Rollouts" in text or '"rollouts"' in text
+        assert "Every guardrail is shown to lie within its boundary" in text
+
+
 def test_a_configuration_is_simulated_at_the_traffic_of_the_lab(
     lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

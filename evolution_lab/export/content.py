@@ -11,6 +11,7 @@ from typing import Any, Final
 import polars as pl
 
 from evolution_lab.export.facts import counted, listed, period, windows_query
+from evolution_lab.export.rollouts import RolloutContent
 from evolution_lab.export.series import SignalSeries, signal_series
 from evolution_lab.records import (
     DetectionResult,
@@ -95,6 +96,7 @@ class ReportContent:
         insufficient: Verdicts of thin traffic by metric.
         settings: Effective settings, sorted by name, without what was looked at.
         provenance: What gives the numbers again.
+        rollouts: Experiments, as they were handed in.
     """
 
     headline: str
@@ -108,6 +110,7 @@ class ReportContent:
     insufficient: Mapping[str, tuple[InsufficientEvidence, ...]]
     settings: Mapping[str, Any]
     provenance: Provenance
+    rollouts: tuple[RolloutContent, ...] = ()
 
     @property
     def signals(self) -> tuple[SignalContent, ...]:
@@ -121,6 +124,7 @@ def report_content(
     windows: pl.DataFrame,
     suggestions: Sequence[SpecSuggestion],
     provenance: Provenance,
+    rollouts: Sequence[RolloutContent] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> ReportContent:
     """Arrange what a report says.
@@ -130,6 +134,7 @@ def report_content(
         windows: The ``schemas.WINDOWS`` frame it was found in.
         suggestions: All suggestions, of any status.
         provenance: What gives the numbers again.
+        rollouts: Experiments with what was decided of them.
         progress: Called with (signals done, signals in all).
     """
     ordered = tuple(sorted(suggestions, key=_most_pressing))
@@ -168,6 +173,7 @@ def report_content(
             if name != "looked_at"
         },
         provenance=provenance,
+        rollouts=tuple(rollouts),
     )
 
 

@@ -24,6 +24,7 @@ from evolution_lab.display import format_value, plotly_template, strip_controls
 from evolution_lab.export import facts
 from evolution_lab.export.content import ReportContent, SignalContent
 from evolution_lab.export.figures import overview_figure, series_figure
+from evolution_lab.export.rollouts import HEADINGS
 from evolution_lab.export.sparkline import sparkline_symbol, sparkline_use
 from evolution_lab.suggestions.identity import json_ready
 from evolution_lab.suggestions.wording import describe_workflow, name_of
@@ -190,7 +191,7 @@ def _environment() -> jinja2.Environment:
         "trend": _trend,
         "describe_workflow": describe_workflow,
     }
-    environment.globals |= {"facts": facts}
+    environment.globals |= {"facts": facts, "rollout_headings": HEADINGS}
     return environment
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from evolution_lab.display import escape_markdown, format_value, strip_controls
 from evolution_lab.export import facts
 from evolution_lab.export.content import IncidentContent, ReportContent, SignalContent
+from evolution_lab.export.rollouts import HEADINGS
 from evolution_lab.export.sparkline import sparkline_text
 from evolution_lab.records import SpecSuggestion, Workflow
 from evolution_lab.suggestions.identity import json_ready
@@ -43,6 +44,7 @@ def render_markdown(content: ReportContent) -> str:
         "## Suggestions",
         *(_suggestion(suggestion) for suggestion in content.suggestions),
         *([] if content.suggestions else ["No suggestion yet."]),
+        *_rollouts(content),
         "## Repeated workflows",
         *(_workflow(workflow) for workflow in content.workflows),
         *([] if content.workflows else ["None beyond chance."]),
@@ -51,6 +53,12 @@ def render_markdown(content: ReportContent) -> str:
         _again(content),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _rollouts(content: ReportContent) -> list[str]:
+    if not content.rollouts:
+        return []
+    return ["## Rollouts", _table(HEADINGS, [each.row() for each in content.rollouts])]
 
 
 def _signal_table(signals: Sequence[SignalContent]) -> str:

@@ -15,6 +15,7 @@ from evolution_lab.export.content import Provenance, report_content
 from evolution_lab.export.csv_tables import signals_csv, suggestions_csv
 from evolution_lab.export.html import render_html
 from evolution_lab.export.markdown import render_markdown
+from evolution_lab.export.rollouts import RolloutContent
 from evolution_lab.records import DetectionResult, SpecSuggestion, to_python
 from evolution_lab.schemas import WINDOWS, check
 from evolution_lab.suggestions.identity import json_ready
@@ -67,6 +68,7 @@ def write_report(
     windows: pl.DataFrame,
     suggestions: Sequence[SpecSuggestion],
     provenance: Provenance,
+    rollouts: Sequence[RolloutContent] = (),
     light: bool = False,
     tables: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -82,6 +84,7 @@ def write_report(
         windows: The ``schemas.WINDOWS`` frame it was found in, all windows of one length.
         suggestions: All suggestions, of any status.
         provenance: What gives the numbers again.
+        rollouts: Experiments with what was decided of them.
         light: Leave plotly out of the HTML: small trends in place of charts.
         tables: Write ``signals.csv`` and ``suggestions.csv`` too, safe for spreadsheets.
         progress: Called with (figures done, figures in all).
@@ -95,10 +98,17 @@ def write_report(
     """
     check(windows, WINDOWS)
     content = report_content(
-        detection=detection, windows=windows, suggestions=suggestions, provenance=provenance
+        detection=detection,
+        windows=windows,
+        suggestions=suggestions,
+        provenance=provenance,
+        rollouts=rollouts,
     )
     document = report_document(
-        detection=detection, suggestions=content.suggestions, provenance=provenance
+        detection=detection,
+        suggestions=content.suggestions,
+        provenance=provenance,
+        rollouts=rollouts,
     )
     written = ReportFiles(
         html=output / f"{_NAME}.html",
@@ -122,11 +132,12 @@ def report_document(
     detection: DetectionResult,
     suggestions: Sequence[SpecSuggestion],
     provenance: Provenance,
+    rollouts: Sequence[RolloutContent] = (),
 ) -> Mapping[str, Any]:
     """Return the report as JSON-ready values with camelCase names.
 
     The members are ``formatVersion``, ``provenance``, ``detection`` (as ``detect --json`` prints
-    it) and ``suggestions``. NaN and infinities, which JSON cannot say, are null.
+    it), ``suggestions`` and ``rollouts``. NaN and infinities, which JSON cannot say, are null.
     """
     written = {
         "command": provenance.command,
@@ -139,6 +150,7 @@ def report_document(
         "provenance": written,
         "detection": to_python(detection),
         "suggestions": [to_python(suggestion) for suggestion in suggestions],
+        "rollouts": [rollout.document() for rollout in rollouts],
     }
     return {name: json_ready(value) for name, value in document.items()}
 

@@ -20,6 +20,7 @@ from evolution_lab.approval import (
 )
 from evolution_lab.config import format_timedelta
 from evolution_lab.errors import AlreadyDecidedError, InputError, UnknownNameError
+from evolution_lab.experiments import SpecExperimentRegistry, replay
 from evolution_lab.export import (
     FileSystemSuggestionWriter,
     Provenance,
@@ -27,6 +28,7 @@ from evolution_lab.export import (
     write_report,
 )
 from evolution_lab.export.envelopes import envelope_name
+from evolution_lab.export.rollouts import RolloutContent
 from evolution_lab.export.series import SignalSeries, signals_behind
 from evolution_lab.golden.importing import ImportReport, import_traffic
 from evolution_lab.golden.store_lake import LakeTrafficStore
@@ -273,6 +275,7 @@ class LabDecisions(LabFindings):
             detection=self._with_deployments(self.detect(every=every), every),
             windows=self.windows(every=every),
             suggestions=self.suggestions(),
+            rollouts=self._rollouts(),
             light=light,
             tables=tables,
             provenance=Provenance(
@@ -281,6 +284,19 @@ class LabDecisions(LabFindings):
                 data_digest=self.lake.digest(),
                 package_version=__version__,
             ),
+        )
+
+    def _rollouts(self) -> tuple[RolloutContent, ...]:
+        if self.config.state_url is None and not (self.data / STATE_FILE).exists():
+            return ()
+        registry = SpecExperimentRegistry.in_lab(self.data, state_url=self.config.state_url)
+        return tuple(
+            RolloutContent(
+                experiment=each,
+                decisions=replay(each.definition, registry.looks(key, version=version)),
+            )
+            for each in registry.list()
+            for key, version in [each.identity]
         )
 
     def _with_deployments(

@@ -70,7 +70,13 @@ def test_another_process_and_hash_seed_change_no_byte(tmp_path, scene):
 
 def test_the_json_can_be_read_back(tmp_path, scene):
     document = json.loads(_write(tmp_path, scene).json.read_text())
-    assert list(document) == ["formatVersion", "provenance", "detection", "suggestions"]
+    assert list(document) == [
+        "formatVersion",
+        "provenance",
+        "detection",
+        "suggestions",
+        "rollouts",
+    ]
     assert document["provenance"]["dataDigest"] == scene.provenance.data_digest
     assert from_json(DetectionResult, document["detection"]).signals == scene.detection.signals
 

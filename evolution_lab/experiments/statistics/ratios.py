@@ -17,9 +17,9 @@ from functools import lru_cache
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp
 
 from evolution_lab.errors import InputError
+from evolution_lab.experiments.statistics.combining import log_sum_exp
 
 Floats = NDArray[np.float64]
 
@@ -95,22 +95,25 @@ def log_e_ratio(
         True
     """
     shares = np.asarray(variant_shares, dtype=np.float64)
+    gain_variant, gain_control = _gains(shares.tobytes(), float(ratio), prior)
+    in_variant = np.asarray(variant_events, dtype=np.float64)
+    in_control = np.asarray(control_events, dtype=np.float64)
+    logs = in_variant @ gain_variant.T + in_control @ gain_control.T
+    return np.asarray(log_sum_exp(logs) - np.log(prior.points), dtype=np.float64)
+
+
+@lru_cache(maxsize=256)
+def _gains(shares_bytes: bytes, ratio: float, prior: RatioPrior) -> tuple[Floats, Floats]:
+    """Return what an event in the variant, and one in the control, adds for each ratio of the grid."""
+    shares = np.frombuffer(shares_bytes, dtype=np.float64)
     if np.any((shares <= 0) | (shares >= 1)):
         raise InputError(f"the variant's share lies between 0 and 1, got {shares.tolist()}")
     if ratio <= 0:
         raise InputError(f"a ratio of rates is above 0, got {ratio!r}")
-    tested, other = _odds(ratio, shares), _odds(ratio * prior.ratios()[:, None], shares)
-    gain_variant = np.log(other / tested)
-    gain_control = np.log((1 - other) / (1 - tested))
-    in_variant = np.asarray(variant_events, dtype=np.float64)
-    in_control = np.asarray(control_events, dtype=np.float64)
-    logs = in_variant @ gain_variant.T + in_control @ gain_control.T
-    return np.asarray(logsumexp(logs, axis=-1) - np.log(prior.points), dtype=np.float64)
-
-
-def _odds(ratio: float | Floats, shares: Floats) -> Floats:
-    """Return the probability that an event is the variant's."""
-    return np.asarray(shares * ratio / (shares * ratio + 1 - shares), dtype=np.float64)
+    grid = prior.ratios()[:, None]
+    # Of the two probabilities of an event only their ratio is formed: neither is near 0 or 1 then.
+    in_control = np.log((shares * ratio + 1 - shares) / (shares * ratio * grid + 1 - shares))
+    return np.log(grid) + in_control, in_control
 
 
 def ratio_interval(
@@ -150,7 +153,7 @@ def ratio_interval(
             float(log_e_ratio(in_variant, in_control, variant_shares, ratio=ratio, prior=prior))
             for prior in (RatioPrior(1.05, 20.0), RatioPrior(1 / 20.0, 1 / 1.05))
         ]
-        return float(logsumexp(both) - np.log(2) - limit)
+        return float(log_sum_exp(np.array(both)) - np.log(2) - limit)
 
     estimate = _estimate(in_variant, in_control, np.asarray(variant_shares, dtype=np.float64))
     centre = float(np.log(np.clip(estimate, 1e-6, 1e6)))
