@@ -72,6 +72,7 @@ def decide_at_once(
     assert {each.status for each in kept} == {"approved", "rejected"}
 
 
+@pytest.mark.slow
 def test_few_decisions_on_a_file(tmp_path, suggestion):
     decide_at_once(
         DuckDBSpecSuggestionRepository(tmp_path), str(tmp_path), suggestion, 6, processes=3

@@ -438,7 +438,15 @@ def run_killed(tmp_path: Path, repo: str, point: str, which: str) -> None:
     assert done.returncode == -signals.SIGKILL, done.stderr.decode()
 
 
-@pytest.mark.parametrize("point", ["decided", "put", "writing", "told"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "decided",
+        pytest.param("put", marks=pytest.mark.slow),
+        "writing",
+        pytest.param("told", marks=pytest.mark.slow),
+    ],
+)
 def test_killed_between_decision_and_envelope_there_is_one_envelope_after_a_restart(
     tmp_path, orchestrator, point
 ):
@@ -453,7 +461,14 @@ def test_killed_between_decision_and_envelope_there_is_one_envelope_after_a_rest
     assert len(leftovers) <= (point == "writing")
 
 
-@pytest.mark.parametrize("point", ["decided", "before the branch moves", "told"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param("decided", marks=pytest.mark.slow),
+        "before the branch moves",
+        pytest.param("told", marks=pytest.mark.slow),
+    ],
+)
 def test_killed_between_decision_and_commit_there_is_one_commit_after_a_restart(
     tmp_path, orchestrator, repo, point
 ):
