@@ -117,6 +117,9 @@ def test_what_the_commands_say_of_it(lab: Lab, capsys: pytest.CaptureFixture[str
     assert "complete: " in shown
     assert main(["experiment", "evaluate", key, "--json", *data]) == 0
     assert '"guardrails"' in capsys.readouterr().out
+    assert main(["experiment", "evaluate", key, "--from-telemetry", *data]) == 0
+    assert "No request of the variant was counted" in capsys.readouterr().out
+    assert lab.harmful_experiments() == ()
     assert main(["experiment", "run", "--once", *data]) == 0
     assert main(["experiment", "advance", key, "--by", "ada", *data]) == 2
     assert "--why" in capsys.readouterr().err

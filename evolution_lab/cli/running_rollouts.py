@@ -122,15 +122,22 @@ def evaluate(
 
     Example: evolution-lab experiment evaluate invoice-2 --from-telemetry
     """
+    from evolution_lab.display import format_value
     from evolution_lab.lab import Lab
     from evolution_lab.records import to_python
 
     lab = Lab(data, config=config)
     analysis = lab.evaluate_experiment(key, version=version, from_telemetry=from_telemetry)
+    durations = lab.experiment_durations(key, version=version) if from_telemetry else None
     if as_json:
-        print_json(to_python(analysis))
+        told = {} if durations is None else {"durations": to_python(durations.rows)}
+        print_json({**to_python(analysis), **told})
         return
     _show(analysis)
+    rows = [] if durations is None else durations.to_dicts()
+    if rows:
+        cells = [[format_value(value) for value in row.values()] for row in rows]
+        print_table("Durations, 95 % at all looks together", list(rows[0]), cells)
 
 
 def advance(

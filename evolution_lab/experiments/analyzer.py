@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,7 @@ from evolution_lab.experiments.evidence import (
     log_safety,
     log_split,
 )
+from evolution_lab.experiments.statistics.combining import e_bh
 from evolution_lab.experiments.statistics.ratios import ratio_interval
 from evolution_lab.experiments.statistics.shares import share_interval
 
@@ -170,6 +171,31 @@ class SpecExperimentAnalyzer:
         # Stages of returning users repeat each other: the last with both arms says it alone.
         chosen = np.flatnonzero(arms)[-1:] if plan.sticky else np.flatnonzero(arms)
         return ratio_interval(variant[chosen], control[chosen], arrays.shares[chosen])
+
+
+def harmful_among(
+    analyses: Sequence[ExperimentAnalysis], *, alpha: float = 0.05
+) -> tuple[str, ...]:
+    """Return which of many experiments do harm, with a false discovery rate of at most ``alpha``.
+
+    Each controller keeps its own error rate; who looks at fifty of them wants to know how many of
+    those called harmful are so. By e-BH, whatever the dependence between them (Wang, Ramdas 2022).
+
+    Args:
+        analyses: One an experiment.
+        alpha: Share of false ones among those returned, on average.
+
+    Returns:
+        ``key@version`` of each, in the order given.
+
+    Examples:
+        >>> harmful_among([])
+        ()
+    """
+    found = e_bh([each.log_e_harm for each in analyses], alpha=alpha)
+    return tuple(
+        f"{each.key}@{each.version}" for each, harm in zip(analyses, found, strict=True) if harm
+    )
 
 
 def _sentence(

@@ -68,15 +68,7 @@ def outcomes_from_telemetry(
     Raises:
         InputError: ``entered`` names a stage that there is not, or is empty.
     """
-    stages = _stages(experiment, entered)
-    rows = (
-        samples.with_columns(_arm(experiment).alias("arm"), _stage(stages, settling).alias("stage"))
-        .filter(pl.col("arm").is_not_null(), pl.col("stage").is_not_null())
-        .filter(pl.lit(value=True) if until is None else pl.col("timestamp") < until)
-        .filter(~pl.col("kind").is_in(_CALLERS).fill_null(value=False))
-        .collect()
-    )
-    rows = _once(rows)
+    rows = executions(samples, experiment, entered, until=until, settling=settling)
     if experiment.sticky:
         unit = pl.coalesce("actor_id", "tenant_id")
         rows = rows.with_columns(unit.alias("unit")).filter(pl.col("unit").is_not_null())
@@ -94,6 +86,29 @@ def outcomes_from_telemetry(
         counts=counts_of(experiment, table),
         newest=newest.astimezone(UTC) if isinstance(newest, datetime) else None,
     )
+
+
+def executions(
+    samples: pl.LazyFrame,
+    experiment: SpecExperiment,
+    entered: Mapping[int, datetime],
+    *,
+    until: datetime | None = None,
+    settling: timedelta = SETTLING,
+) -> pl.DataFrame:
+    """Return the landed samples that are executions of an experiment, with ``arm`` and ``stage``.
+
+    Arguments, rules and errors are those of ``outcomes_from_telemetry``.
+    """
+    stages = _stages(experiment, entered)
+    rows = (
+        samples.with_columns(_arm(experiment).alias("arm"), _stage(stages, settling).alias("stage"))
+        .filter(pl.col("arm").is_not_null(), pl.col("stage").is_not_null())
+        .filter(pl.lit(value=True) if until is None else pl.col("timestamp") < until)
+        .filter(~pl.col("kind").is_in(_CALLERS).fill_null(value=False))
+        .collect()
+    )
+    return _once(rows)
 
 
 def _stages(experiment: SpecExperiment, entered: Mapping[int, datetime]) -> dict[int, datetime]:

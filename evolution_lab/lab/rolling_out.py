@@ -24,11 +24,17 @@ from evolution_lab.experiments import (
     replay,
 )
 from evolution_lab.experiments.adoption import realised_effect
+from evolution_lab.experiments.analyzer import harmful_among
+from evolution_lab.experiments.arm_quantiles import ArmQuantiles, arm_quantiles
 from evolution_lab.experiments.controller import CONTROLLER
 from evolution_lab.experiments.from_suggestion import draft_experiment
 from evolution_lab.experiments.operating_characteristics import RecentTraffic
 from evolution_lab.experiments.stored_outcomes import stored_outcomes
-from evolution_lab.experiments.telemetry_outcomes import outcomes_from_telemetry, stages_entered
+from evolution_lab.experiments.telemetry_outcomes import (
+    executions,
+    outcomes_from_telemetry,
+    stages_entered,
+)
 from evolution_lab.lab.exploring import LabExploration
 from evolution_lab.suggestions import SpecGenerator, control_of
 
@@ -181,6 +187,28 @@ class LabRollouts(LabExploration):
         else:
             counted = stored_outcomes(registry.repository, self.data)(definition)
         return SpecExperimentAnalyzer(definition).analyse(counted.counts, stage=found.stage)
+
+    def experiment_durations(self, key: str, *, version: int | None = None) -> ArmQuantiles:
+        """Return how long the landed executions of both arms took, with confidence sequences.
+
+        Args:
+            key: The experiment.
+            version: The one under way, or the latest, without it.
+
+        Raises:
+            UnknownNameError: There is no such experiment.
+            InputError: It was never started.
+        """
+        registry = self.experiments
+        definition = registry.get(key, version=version).definition
+        entered = stages_entered(registry.history(key, version=version))
+        return arm_quantiles(executions(self.samples(), definition, entered))
+
+    def harmful_experiments(self, *, alpha: float = 0.05) -> tuple[str, ...]:
+        """Return which rollouts under way do harm, with a false discovery rate of ``alpha``."""
+        running = self.experiments.list("running")
+        analyses = [self.evaluate_experiment(each.definition.key) for each in running]
+        return harmful_among(analyses, alpha=alpha)
 
     def recent_traffic(self, operation: str) -> RecentTraffic | None:
         """Return what an operation did in the last seven days of the lake; None where nothing.

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evolution_lab.experiments.analysis import ExperimentAnalysis
+from evolution_lab.experiments.analyzer import harmful_among
 from evolution_lab.experiments.counters import ArmCounts, RolloutCounts, StageCounts, merged
 from evolution_lab.experiments.decisions import (
     CountedOutcomes,
@@ -276,3 +278,12 @@ def test_a_decision_shows_itself():
 def test_there_is_no_such_stage(stage):
     with pytest.raises(ValueError, match="stage =="):
         decide(experiment(), look(HEALTHY, stage=stage))
+
+
+def test_of_many_rollouts_those_that_do_harm_are_named():
+    def analysis(key: str, counted: RolloutCounts) -> ExperimentAnalysis:
+        return decide(experiment(key=key), look(counted)).analysis
+
+    analyses = [analysis(f"fine-{n}", HEALTHY) for n in range(20)] + [analysis("bad", BROKEN)]
+    assert harmful_among(analyses) == ("bad@1",)
+    assert harmful_among(analyses[:20]) == ()

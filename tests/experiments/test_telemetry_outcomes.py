@@ -24,7 +24,12 @@ from evolution_lab.experiments import (
     file_source,
     merged_counts,
 )
-from evolution_lab.experiments.telemetry_outcomes import outcomes_from_telemetry, stages_entered
+from evolution_lab.experiments.arm_quantiles import arm_quantiles
+from evolution_lab.experiments.telemetry_outcomes import (
+    executions,
+    outcomes_from_telemetry,
+    stages_entered,
+)
 from evolution_lab.schemas import SAMPLES, empty
 from evolution_lab.telemetry import Lake, create_tracing_middleware, land
 
@@ -226,3 +231,20 @@ def test_telemetry_and_adapter_count_the_same(tmp_path):
     counted = merged_counts(tmp_path, experiment)
     assert told.counts == counted.counts
     assert told.counts.stages[0].variant.failed > 0
+
+
+def test_durations_of_both_arms_have_their_sequences():
+    rows = [
+        {"variant_id": f"try@1:{arm}", "duration_ns": (n + extra) * 1_000_000, "actor_id": f"a{n}"}
+        for arm, extra in (("control", 100), ("variant", 300))
+        for n in range(400)
+    ]
+    found = arm_quantiles(executions(samples(*rows), an_experiment(), ENTERED))
+    medians = {row.arm: row for row in found.rows if row.quantile == 0.5}
+    assert medians["control"].estimate_ms == pytest.approx(299.5)
+    assert medians["variant"].estimate_ms == pytest.approx(499.5)
+    assert medians["control"].high_ms < 499.5
+    assert medians["variant"].low_ms > 299.5
+    (highest,) = (r for r in found.rows if r.arm == "variant" and r.quantile == 0.99)
+    assert highest.high_ms is None  # Too few to bound it from above.
+    assert "variant" in found.to_markdown()

@@ -125,7 +125,7 @@ def test_every_method_of_a_lab_is_either_shown_or_refused() -> None:
 
     of_the_samples = {
         "samples", "evidence", "explore", "sequences", "edges", "specs", "traffic_reading", "analyze", "deploys", "recent_traffic", "rollout_controller", "rollout_decisions",
-        "evaluate_experiment",
+        "evaluate_experiment", "experiment_durations", "harmful_experiments",
         "evaluate", "envelope_of", "export", "open_export", "signal_labels", "labels",
         "draft_experiment",
     }  # fmt: skip
