@@ -20,6 +20,8 @@ from evolution_lab.experiments import (
 from evolution_lab.experiments.in_force import STATE_IN_FORCE
 from evolution_lab.lab import Lab
 
+pytestmark = pytest.mark.slow
+"""The whole demo is its beginning: a minute and a half."""
 SETTINGS = {
     "unit": "request",
     "stages": [
