@@ -96,7 +96,13 @@ class UnknownFormatError(InputError):
 
 
 class MappingError(InputError):
-    """A column mapping names an unknown role, a missing column or an unknown unit."""
+    """A column mapping names an unknown role, a missing column or an unknown unit.
+
+    Attributes:
+        proposal: ``ROLE=COLUMN[:UNIT]`` items that could be meant, where a table needs a mapping.
+    """
+
+    proposal: tuple[str, ...] = ()
 
 
 class TimeZoneRequiredError(InputError):

@@ -152,17 +152,17 @@ views.quantiles(worst) if worst is not None else None
 # ## What is it concentrated in?
 #
 # The evidence names a tenant, a version or an error code only where it carries at least four fifths of
-# the excess and behaves unlike all others. The rows behind it are one query away.
+# the excess and behaves unlike all others. The rows behind it are one query away: `%%sql` asks `lab`,
+# in memory, and `%%sql --into name` keeps the answer as a polars frame. `lab.sql("…")` is the same in a line.
 
 # %%
-lab.sql(
-    """
-    SELECT service, operation_key, error_code, count(*) AS failed, count(DISTINCT tenant_id) AS tenants
-    FROM samples
-    WHERE success = false OR status_code BETWEEN 400 AND 499
-    GROUP BY ALL ORDER BY failed DESC LIMIT 10
-    """
-)
+# %load_ext evolution_lab.lab.sql_magic
+
+# %% language="sql"
+# SELECT service, operation_key, error_code, count(*) AS failed, count(DISTINCT tenant_id) AS tenants
+# FROM samples
+# WHERE success = false OR status_code BETWEEN 400 AND 499
+# GROUP BY ALL ORDER BY failed DESC LIMIT 10
 
 # %%
 views.errors()

@@ -83,9 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     command = typer.main.get_command(app)
     try:
-        command.main(
-            args=list(arguments) if arguments is not None else None, prog_name="evolution-lab"
-        )
+        typed = list(arguments) if arguments is not None else sys.argv[1:]
+        # Commands that name the line to type next find there what was typed.
+        command.main(args=typed, prog_name="evolution-lab", obj=typed)
     except EvolutionLabError as error:
         return _refuse(str(error))
     except SystemExit as done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +30,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def land(
+    context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files or folders.")],
     data: Data = DEFAULT_DATA,
     format: Annotated[  # noqa: A002 (the option's name)
@@ -63,8 +65,10 @@ def land(
     """Land telemetry: OTLP, Jaeger, Zipkin, HAR, CSV, Parquet, access logs; plain, gzip or zstd.
 
     Landing twice lands once. What cannot be read is quarantined with its reason. --dry-run shows ten
-    rows as they would land and warns of units that can hardly be right. A --map that you confirm is
-    kept in evolution_lab.toml for the next tables with these columns.
+    rows as they would land and warns of units that can hardly be right. A table whose columns do not
+    say what they are for is guessed at: at a terminal the guess is shown for a yes, elsewhere the
+    command to type is printed. A mapping that you confirm is kept in evolution_lab.toml for the next
+    tables with these columns.
 
     Example: evolution-lab land spans.jsonl --data data
 
@@ -72,17 +76,18 @@ def land(
 
     Example: evolution-lab land spans.jsonl --since 2026-11-01 --share 0.05
     """
-    from evolution_lab.errors import InputError
+    from evolution_lab.errors import InputError, MappingError
     from evolution_lab.lab import Lab
 
     lab = Lab(data, config=config)
+    given = tuple(mapping or ())
 
     def read(*, writes: bool) -> LandingReport:
         with progress_bar("landing") as progress:
             report = lab.land(
                 *paths,
                 format=format,
-                mapping=mapping or (),
+                mapping=given,
                 tz=tz,
                 service=service,
                 dry_run=not writes,
@@ -98,16 +103,38 @@ def land(
             )
         return report
 
-    asks = bool(mapping) and not (yes or dry_run or as_json) and sys.stdin.isatty()
-    if asks:
-        _ask(read(writes=False))
-    report = read(writes=not dry_run)
-    if mapping and (yes or asks) and not dry_run:
+    asks = not (yes or as_json) and sys.stdin.isatty()
+    try:
+        report = read(writes=not (dry_run or (given and asks)))
+    except MappingError as error:
+        if given or not error.proposal:
+            raise
+        lines = _to_type(context.obj or sys.argv[1:], error.proposal)
+        if as_json or not (asks or dry_run):
+            raise MappingError("\n".join((str(error).partition(" Name them")[0], *lines))) from None
+        given = error.proposal
+        tell(f"The columns do not say what they are for. A guess: {' '.join(given)}")
+        report = read(writes=False)
+        if dry_run:
+            tell(lines[-1])
+    if given and asks and not dry_run:
+        _ask(report)
+        report = read(writes=True)
+    if given and (yes or asks) and not dry_run:
         _keep_mapping(report, data, tz, config)
     if as_json:
         print_json(report.to_document())
     else:
         _print_report(report, data)
+
+
+def _to_type(typed: list[str], proposal: tuple[str, ...]) -> tuple[str, str]:
+    """Return the command that was typed, with a mapping: to look at first, and to confirm."""
+    from evolution_lab.telemetry.guessing import map_options
+
+    kept = [word for word in typed if word not in {"--dry-run", "--yes"}]
+    line = f"{shlex.join(['evolution-lab', *kept])} {map_options(proposal)}"
+    return f"A guess, to look at first: {line} --dry-run", f"If it is right: {line} --yes"
 
 
 def _ask(report: LandingReport) -> None:

@@ -71,8 +71,11 @@ class CsvReader:
         header, first = _split_header(first)
         if header is None:
             return
-        mapping = table_mapping(header.columns, options)
         parser = _RecordParser(header)
+        block = first
+        mapping = table_mapping(
+            header.columns, options, lambda: _RecordParser(header).parse(block).table
+        )
         end = _Block(b"", 0, final=True)
         for block in chain([first], blocks, [end]):
             records = parser.parse(block)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -63,13 +62,6 @@ OTHER_NAMES: Final[Mapping[str, str]] = {
 }
 """What people and the lake's own columns call the roles."""
 
-_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-_UNIT_WORDS: Final = {
-    "ns": ("ns", "nano", "nanos", "nanoseconds"),
-    "us": ("us", "micro", "micros", "microseconds"),
-    "ms": ("ms", "milli", "millis", "milliseconds"),
-    "s": ("s", "sec", "secs", "seconds"),
-}
 _TIME_ROLES: Final = frozenset({"timestamp", "end", "duration"})
 _CONDITION_ROLES: Final = frozenset({"success", "error"})
 _COMPARISON = re.compile(r"^(<=|>=|!=|<|>|=)\s*(.+)$")
@@ -244,7 +236,7 @@ class ColumnMapping:
             >>> print(ColumnMapping.guess(["timestamp", "operation", "duration_ms", "colour"]))
             duration=duration_ms:ms operation=operation timestamp=timestamp
         """
-        mapping = cls(_named_roles(columns))
+        mapping = cls(named_roles(columns))
         return None if mapping.missing_roles() else mapping
 
     def missing_roles(self) -> list[str]:
@@ -270,7 +262,7 @@ class ColumnMapping:
                 raise MappingError(f"column {target.column!r} stands {count} times in the table.")
             raise MappingError(
                 f"{role}={target} names column {target.column!r}, which is not in the table."
-                f"{did_you_mean(target.column, columns)} Columns: {_listed(columns)}."
+                f"{did_you_mean(target.column, columns)} Columns: {listed(columns)}."
             )
 
     def fits(self, columns: Sequence[str]) -> bool:
@@ -285,67 +277,8 @@ class ColumnMapping:
         return " ".join(f"{role}={column}" for role, column in self.to_settings().items())
 
 
-def example_line(columns: Sequence[str]) -> str:
-    """Return a ``--map`` line to start from, with the columns that look right.
-
-    Examples:
-        >>> example_line(["Id", "OperationName", "StartTime", "DurationMs"])
-        '--map timestamp=StartTime --map duration=DurationMs:ms --map operation=OperationName'
-        >>> example_line(["TraceID", "Name", "StartTimeUnixNano", "EndTimeUnixNano", "Duration"])
-        '--map timestamp=StartTimeUnixNano:ns --map end=EndTimeUnixNano:ns --map operation=Name --map trace_id=TraceID'
-    """
-    taken: set[str] = set()
-    parts = []
-
-    def first_of(*hints: str) -> str | None:
-        free = [column for column in columns if column not in taken]
-        found = next((c for hint in hints for c in free if hint in _plain(c)), None)
-        if found is not None:
-            taken.add(found)
-        return found
-
-    start = first_of("timestamp", "starttime", "start", "time", "date", "ts")
-    parts.append(f"timestamp={start or 'COLUMN'}{_unit_said(start)}")
-    ends = [c for c in columns if c not in taken and "endtime" in _plain(c) and _unit_said(c)]
-    took = first_of("duration", "latency", "elapsed", "took", "responsetime", "time")
-    if ends and not _unit_said(took):  # Its unit is known, that of the duration is anybody's guess.
-        taken.add(ends[0])
-        parts.append(f"end={ends[0]}{_unit_said(ends[0])}")
-    else:
-        parts.append(f"duration={took or 'COLUMN'}{_unit_said(took) or ':ms'}")
-    known = ("operation", "route", "endpoint", "spanname", "name", "path", "url")
-    parts.append(f"operation={first_of(*known) or 'COLUMN'}")
-    optional = {
-        "trace_id": ("traceid",),
-        "parent": ("parentspanid", "parentid"),
-        "span_id": ("spanid",),
-        "service": ("servicename",),
-        "status": ("statuscode", "httpstatus"),
-    }
-    for role, hints in optional.items():
-        column = first_of(*hints)
-        if column is not None:
-            parts.append(f"{role}={column}")
-    return " ".join(f"--map {shlex.quote(part)}" for part in parts)
-
-
-def _unit_said(column: str | None) -> str:
-    """Return the unit that the last word of a column's name says, with its colon; or nothing."""
-    words = _WORD.findall(column or "")
-    last = words[-1].lower() if words else ""
-    return next((f":{unit}" for unit, names in _UNIT_WORDS.items() if last in names), "")
-
-
-def needs_mapping(columns: Sequence[str]) -> MappingError:
-    """Return the error for a table whose columns do not say their roles."""
-    mapping = ColumnMapping(_named_roles(columns))
-    return MappingError(
-        f"no column says that it is the {' or the '.join(mapping.missing_roles())}; "
-        f"columns: {_listed(columns)}. Name them, for example: {example_line(columns)}"
-    )
-
-
-def _named_roles(columns: Sequence[str]) -> dict[str, RoleColumn]:
+def named_roles(columns: Sequence[str]) -> dict[str, RoleColumn]:
+    """Return the roles that columns say themselves, by their exact names."""
     found = {}
     for role, names in NATIVE_NAMES.items():
         for name, unit in names:
@@ -374,10 +307,7 @@ def _role_column(role: str, text: str, item: str) -> RoleColumn:
     return RoleColumn(text)
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _listed(columns: Sequence[str], limit: int = 20) -> str:
+def listed(columns: Sequence[str], limit: int = 20) -> str:
+    """Return column names for a message."""
     shown = ", ".join(repr(column) for column in columns[:limit])
     return shown + (f" and {len(columns) - limit} more" if len(columns) > limit else "")

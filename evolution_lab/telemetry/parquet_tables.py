@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evolution_lab.errors import InputError
+from evolution_lab.telemetry.guessing import ROWS_LOOKED_AT
 from evolution_lab.telemetry.reading import RAW_SCHEMA, Chunk, ReadOptions, Reject
 from evolution_lab.telemetry.tables import read_rows, table_mapping
 
@@ -50,7 +51,7 @@ class ParquetReader:
         except (pa.ArrowException, OSError) as error:
             yield _unreadable(None, error)
             return
-        mapping = table_mapping(columns, options)
+        mapping = table_mapping(columns, options, lambda: _first_rows(file))
         first = 1
         batches = file.iter_batches(batch_size=_SLICE)
         while True:
@@ -123,7 +124,7 @@ class FrameSource:
         """Read the frame as ``ParquetReader`` reads a file."""
         first, mapping = 1, None
         for part in self.slices():
-            mapping = mapping or table_mapping(part.columns, options)
+            mapping = mapping or table_mapping(part.columns, options, part.clone)
             yield read_rows(part, _numbers(first, part.height), mapping, options)
             first += part.height
 
@@ -134,6 +135,14 @@ def _table(batch: pa.RecordBatch) -> pl.DataFrame:
     table = pl.from_arrow(batch.rename_columns(unique))
     assert isinstance(table, pl.DataFrame)
     return table
+
+
+def _first_rows(file: pq.ParquetFile) -> pl.DataFrame:
+    """Return the first rows; none of a file that is damaged from the start."""
+    try:
+        return _table(next(file.iter_batches(batch_size=ROWS_LOOKED_AT)))
+    except (StopIteration, pa.ArrowException, OSError):
+        return pl.DataFrame()
 
 
 def _numbers(first: int, height: int) -> pl.Series:

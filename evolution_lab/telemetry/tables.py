@@ -16,7 +16,8 @@ import polars as pl
 from evolution_lab.errors import MappingError
 from evolution_lab.schemas import CHANNELS, SPAN_KINDS
 from evolution_lab.telemetry import cells
-from evolution_lab.telemetry.mapping import ColumnMapping, RoleColumn, needs_mapping
+from evolution_lab.telemetry.guessing import needs_mapping
+from evolution_lab.telemetry.mapping import ColumnMapping, RoleColumn
 from evolution_lab.telemetry.naming import template_path
 from evolution_lab.telemetry.reading import RAW_SCHEMA, Chunk, ReadOptions, Reject
 
@@ -37,10 +38,19 @@ _KIND_NUMBERS: Final = {str(n): kind for n, kind in zip((2, 3, 5, 4, 1), SPAN_KI
 _EXCERPT_CELLS: Final = 40
 
 
-def table_mapping(columns: list[str], options: ReadOptions) -> ColumnMapping:
+def table_mapping(
+    columns: list[str],
+    options: ReadOptions,
+    first_rows: Callable[[], pl.DataFrame] | None = None,
+) -> ColumnMapping:
     """Return the mapping in force for a table: given, confirmed before, or said by its names.
 
     Of the mappings confirmed before, the one with most columns is taken; the last of several.
+
+    Args:
+        columns: Names of the table's columns.
+        options: What the caller said.
+        first_rows: Reads the first rows, which a guess is made from where names do not say enough.
 
     Raises:
         MappingError: A mapped column is missing, or no mapping was given and the names do not say
@@ -57,7 +67,7 @@ def table_mapping(columns: list[str], options: ReadOptions) -> ColumnMapping:
         return cast("ColumnMapping", max(reversed(fitting), key=lambda kept: len(kept.roles)))
     guessed = ColumnMapping.guess(columns)
     if guessed is None:
-        raise needs_mapping(columns)
+        raise needs_mapping(columns, first_rows)
     return guessed
 
 

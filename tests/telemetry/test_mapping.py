@@ -7,12 +7,11 @@ import shlex
 import pytest
 
 from evolution_lab.errors import MappingError
+from evolution_lab.telemetry.guessing import example_line, needs_mapping
 from evolution_lab.telemetry.mapping import (
     ColumnMapping,
     Condition,
     RoleColumn,
-    example_line,
-    needs_mapping,
 )
 
 NEEDED = ["operation=Name", "timestamp=Start:ns", "duration=Took:us"]
