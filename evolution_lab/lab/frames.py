@@ -16,7 +16,7 @@ from evolution_lab.schemas import SAMPLES, empty
 from evolution_lab.telemetry import Lake, LandingReport, land
 from evolution_lab.windows import (
     SpanTree,
-    aggregate,
+    aggregate_landed,
     call_edges,
     operation_samples,
     operation_sequences,
@@ -140,13 +140,17 @@ class LabFrames:
         window = self._window(every)
         frame = self._once(
             ("windows", window, since, until, as_of, latency_bins),
-            lambda: aggregate(
-                self._landed(since, until),
-                window=window,
-                as_of=as_of,
-                allowed_lateness=self.config.allowed_lateness,
-                latency_bins=latency_bins,
-                exclude=self.config.exclude,
+            lambda: (
+                aggregate_landed(
+                    self._landed_lake(),
+                    window=window,
+                    since=since,
+                    until=until,
+                    as_of=as_of,
+                    allowed_lateness=self.config.allowed_lateness,
+                    latency_bins=latency_bins,
+                    exclude=self.config.exclude,
+                ).frame
             ),
         )
         if operation is None:
@@ -202,10 +206,13 @@ class LabFrames:
         )
         return bind_specs(documents, seen.iter_rows())
 
-    def _landed(self, since: datetime | None, until: datetime | None) -> pl.LazyFrame:
+    def _landed_lake(self) -> Lake:
         if not self.lake.live_files("samples"):
             raise EmptyLakeError(_EMPTY_LAKE.format(data=self.data))
-        return self.samples(since=since, until=until)
+        return self.lake
+
+    def _landed(self, since: datetime | None, until: datetime | None) -> pl.LazyFrame:
+        return self._landed_lake().samples(since=since, until=until)
 
     def _spans(self, since: datetime | None, until: datetime | None) -> SpanTree:
         return self._once(

@@ -16,6 +16,7 @@ from evolution_lab.display import ResultMixin
 from evolution_lab.errors import InputError
 from evolution_lab.telemetry.batches import BatchFile, record_path
 from evolution_lab.telemetry.lake import Lake
+from evolution_lab.telemetry.projection import project
 from evolution_lab.telemetry.publishing import remove_leftovers
 from evolution_lab.telemetry.rewriting import (
     KINDS,
@@ -123,6 +124,7 @@ def compact(
             if progress is not None:
                 progress(number + 1, len(folders))
         deleted, waiting = sweep(lake, grace=grace)
+    project(lake, grace=grace, wait_seconds=wait_seconds)
     return CompactionReport(folders=tuple(done), deleted=deleted, waiting=waiting)
 
 

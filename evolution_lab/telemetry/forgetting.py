@@ -15,6 +15,7 @@ from evolution_lab.records.json_form import CAMEL_CASE
 from evolution_lab.telemetry.batches import BatchFile, BatchRecord
 from evolution_lab.telemetry.compaction import GRACE, sweep
 from evolution_lab.telemetry.lake import Lake
+from evolution_lab.telemetry.projection import project
 from evolution_lab.telemetry.rewriting import (
     KINDS,
     folder_of,
@@ -172,6 +173,7 @@ def forget(
         operations = _operations(lake, chosen)
         _forget_landings(lake, chosen, wait_seconds)
         sweep(lake, grace=grace)
+    project(lake, grace=grace, wait_seconds=wait_seconds)
     return ForgottenReport(
         landings=tuple(chosen),
         operations=operations,

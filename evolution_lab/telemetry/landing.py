@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
@@ -39,9 +39,11 @@ from evolution_lab.telemetry.planning import (
     zone_name,
 )
 from evolution_lab.telemetry.preview import PreviewCollector
+from evolution_lab.telemetry.projection import project
 from evolution_lab.telemetry.reading import RAW_SCHEMA, Chunk, Reader, ReadOptions, Reject
 from evolution_lab.telemetry.redacting import RowRedactor
 from evolution_lab.telemetry.report import LandingReport, LandingStatus, SourceLanding
+from evolution_lab.telemetry.rewriting import day_of, folder_of
 from evolution_lab.telemetry.samples import SampleSource
 from evolution_lab.telemetry.sampling_bias import WeightBalance
 from evolution_lab.telemetry.sources import SourceStream, find_files
@@ -140,6 +142,7 @@ def land(  # noqa: PLR0913 - one keyword for each flag of the command
     for frame in frames:
         landing.land_frame(frame)
     landing.finish(skipped)
+    landing.project()
     return landing.report()
 
 
@@ -178,6 +181,7 @@ def land_samples(
         lake, options, dry_run=False, landed_at=landed_at, wait_seconds=wait_seconds
     )
     landing.land_records(SampleSource(list(samples), source))
+    landing.project()
     return landing.report()
 
 
@@ -193,6 +197,7 @@ class _Landing:
     done: list[SourceLanding] = field(default_factory=list)
     misfits: list[tuple[str, MappingError]] = field(default_factory=list)
     first_rows: list[pl.DataFrame] = field(default_factory=list)
+    days: set[date] = field(default_factory=set)
 
     @classmethod
     def begin(
@@ -258,6 +263,11 @@ class _Landing:
             SourceLanding(source=name, status="skipped", note=note) for name, note in passed
         )
 
+    def project(self) -> None:
+        """Bring the projection of the days that rows were added to up to date."""
+        if self.days and not self.writer.dry_run:
+            project(self.lake, days=self.days, wait_seconds=self.writer.wait_seconds)
+
     def report(self) -> LandingReport:
         rows = pl.concat(self.first_rows).head(_DRY_RUN_ROWS) if self.first_rows else None
         return LandingReport(
@@ -319,6 +329,7 @@ class _Landing:
                 self.seen.see(batch.chunk.rows)
             for record, rows in self.writer.write(batch, origin):
                 written.append(record)
+                self.days.update(_days(record))
                 balance.see(rows)
                 if self.writer.dry_run and len(self.first_rows) < _DRY_RUN_ROWS:
                     self.first_rows.append(rows.head(_DRY_RUN_ROWS))
@@ -337,6 +348,13 @@ class _Landing:
                         f"share == {share}, but {name!r} was landed with {record.share}: take that "
                         f"back first with 'evolution-lab lake forget {record.batch}'."
                     )
+
+
+def _days(record: BatchRecord) -> Iterator[date]:
+    for file in record.files.get("samples", ()):
+        day = day_of(folder_of(file))
+        if day is not None:
+            yield day
 
 
 def _source_landing(

@@ -15,6 +15,7 @@ from evolution_lab.errors import InputError
 from evolution_lab.telemetry.batches import BatchFile
 from evolution_lab.telemetry.compaction import GRACE, sweep
 from evolution_lab.telemetry.lake import Lake
+from evolution_lab.telemetry.projection import project
 from evolution_lab.telemetry.rewriting import (
     KINDS,
     Kind,
@@ -191,6 +192,7 @@ def _take_out(
                 if rows:
                     removed.append(RemovedRows(folder=folder, rows=rows))
         sweep(lake, grace=grace)
+    project(lake, grace=grace, wait_seconds=wait_seconds)
     return RemovalReport(removed=tuple(removed))
 
 

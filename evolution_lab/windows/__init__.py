@@ -1,6 +1,7 @@
 """From samples to windows, sequences and call edges.
 
-Takes ``SAMPLES`` frames, gives ``WindowStats`` per operation and window (``aggregate``), operation
+Takes ``SAMPLES`` frames (``aggregate``) or a lake (``aggregate_landed``, which picks the cheapest way
+that is exact), gives ``WindowStats`` per operation and window, operation
 sequences per trace and session (``operation_sequences``), who calls whom (``call_edges``) and how
 deep (``call_depth``). Windows people already have come in through ``read_windows``.
 """
@@ -9,6 +10,7 @@ from evolution_lab.windows.aggregation import aggregate
 from evolution_lab.windows.aggregator import IntentAggregator, WindowSnapshot
 from evolution_lab.windows.bins import merge_bins
 from evolution_lab.windows.edges import call_depth, call_edges, trace_companions
+from evolution_lab.windows.landed_windows import LandedWindows, aggregate_landed
 from evolution_lab.windows.operations import operation_samples
 from evolution_lab.windows.ready_windows import read_windows
 from evolution_lab.windows.sample_frames import sample_frame
@@ -17,9 +19,11 @@ from evolution_lab.windows.spans import SpanTree, span_tree
 
 __all__ = [
     "IntentAggregator",
+    "LandedWindows",
     "SpanTree",
     "WindowSnapshot",
     "aggregate",
+    "aggregate_landed",
     "call_depth",
     "call_edges",
     "merge_bins",

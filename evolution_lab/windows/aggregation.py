@@ -11,19 +11,20 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from evolution_lab.errors import FrameContractError, TimeZoneRequiredError
-from evolution_lab.schemas import TOP_ERRORS, WINDOWS, check, empty, polars_schema
+from evolution_lab.schemas import TOP_ERRORS
 from evolution_lab.windows.bins import histogram
-from evolution_lab.windows.grid import full_grid, slot_of, slot_of_moment, window_times, window_us
+from evolution_lab.windows.finishing import GROUP, finished, without_rows
+from evolution_lab.windows.grid import slot_of, slot_of_moment, window_us
 from evolution_lab.windows.operations import operation_samples
 from evolution_lab.windows.quantiles import quantiles_of_groups
 from evolution_lab.windows.sample_frames import checked_samples
 
 MOST_TOP_ERRORS: Final = 5
 UNKNOWN_ERROR: Final = "unknown"
-_GROUP: Final = ["op_id", "slot"]
 
 
 def aggregate(
@@ -89,26 +90,25 @@ def aggregate(
         frame = frame.filter(pl.col("timestamp") <= as_of)
     rows = _narrow(operation_samples(frame, all_spans=all_spans, exclude=exclude), window)
     if rows.is_empty():
-        return _without_rows(latency_bins=latency_bins)
-    sums = _sums(rows)
+        return without_rows(latency_bins=latency_bins)
+    sums = _with_weights(_sums(rows), rows["weight"])
     quantiles = quantiles_of_groups(rows["duration_ns"], sums["calls"])
     errors = _top_errors(rows)
-    columns = pl.concat([sums, quantiles], how="horizontal").join(errors, on=_GROUP, how="left")
+    columns = pl.concat([sums, quantiles], how="horizontal").join(errors, on=GROUP, how="left")
     if latency_bins:
-        bins = histogram(rows.lazy().select(*_GROUP, "duration_ns"), _GROUP).collect()
-        columns = columns.join(bins, on=_GROUP, how="left")
+        bins = histogram(rows.lazy().select(*GROUP, "duration_ns"), GROUP).collect()
+        columns = columns.join(bins, on=GROUP, how="left")
     newest = frame.select(pl.col("timestamp").max()).collect().item()
     last = slot_of_moment(as_of or newest, window)
-    grid = full_grid(rows.lazy().group_by("op_id").agg(pl.col("slot").min()), last).collect()
-    names = _identities(frame, rows["op_id"])
-    result = _finish(
-        grid.join(columns, on=_GROUP, how="left").join(names, on="op_id", how="left"),
+    return finished(
+        columns,
+        _identities(frame, rows["op_id"]),
+        last,
         window,
         as_of=as_of,
         allowed_lateness=allowed_lateness,
         latency_bins=latency_bins,
     )
-    return check(result, WINDOWS)
 
 
 def _narrow(samples: pl.LazyFrame, window: timedelta) -> pl.DataFrame:
@@ -136,11 +136,9 @@ def _sums(rows: pl.DataFrame) -> pl.DataFrame:
     calls = pl.len().cast(pl.Int64)
     known = pl.col("success").is_not_null().sum().cast(pl.Int64)
     return (
-        rows.group_by(_GROUP, maintain_order=True)
+        rows.group_by(GROUP, maintain_order=True)
         .agg(
             calls=calls,
-            # The rows are sorted down to the weight, so that the floating sum has one order.
-            calls_adjusted=pl.col("weight").sum(),
             outcomes=known,
             errors=failed.sum().cast(pl.Int64),
             client_errors=pl.col("client").sum().cast(pl.Int64),
@@ -159,16 +157,22 @@ def _sums(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _with_weights(sums: pl.DataFrame, weights: pl.Series) -> pl.DataFrame:
+    """Add the sum of each group's weights; they are sorted, so that it has one order."""
+    starts = (sums["calls"].cum_sum() - sums["calls"]).to_numpy()
+    return sums.with_columns(calls_adjusted=np.add.reduceat(weights.to_numpy(), starts))
+
+
 def _top_errors(rows: pl.DataFrame) -> pl.DataFrame:
     counts = (
         rows.lazy()
         .filter(pl.col("success").not_())
-        .group_by(*_GROUP, pl.col("error_code").fill_null(UNKNOWN_ERROR))
+        .group_by(*GROUP, pl.col("error_code").fill_null(UNKNOWN_ERROR))
         .agg(count=pl.len().cast(pl.Int64))
-        .sort(*_GROUP, pl.col("count").neg(), "error_code")
+        .sort(*GROUP, pl.col("count").neg(), "error_code")
     )
     return (
-        counts.group_by(_GROUP, maintain_order=True)
+        counts.group_by(GROUP, maintain_order=True)
         .agg(top_errors=pl.struct("error_code", "count").head(MOST_TOP_ERRORS))
         .with_columns(pl.col("top_errors").cast(TOP_ERRORS))
         .collect()
@@ -189,40 +193,3 @@ def _identities(samples: pl.LazyFrame, op_ids: pl.Series) -> pl.DataFrame:
             f"op_id == {twice['op_id'][0]} names {keys}; it must name one operation."
         )
     return names
-
-
-def _finish(
-    rows: pl.DataFrame,
-    window: timedelta,
-    *,
-    as_of: datetime | None,
-    allowed_lateness: timedelta,
-    latency_bins: bool,
-) -> pl.DataFrame:
-    """Fill windows without calls, add times and flags, and bring columns and rows into order."""
-    nothing = pl.col("calls").is_null()
-    zero = {name: pl.col(name).fill_null(0) for name in ("calls", "calls_adjusted")}
-    none = {
-        name: pl.when(nothing).then(pl.lit(0, dtype=pl.Int64)).otherwise(pl.col(name))
-        for name in ("outcomes", "errors", "client_errors")
-    }
-    ends = pl.col("window_end")
-    closed = pl.lit(value=True) if as_of is None else ends <= as_of
-    final = pl.lit(value=True) if as_of is None else ends <= as_of - allowed_lateness
-    names = list(polars_schema(WINDOWS))
-    if latency_bins:
-        names.insert(names.index("top_errors") + 1, "latency_bins")
-    return (
-        rows.with_columns(**none, **window_times(window))
-        .with_columns(**zero, closed=closed, final=final, revision=pl.lit(0, dtype=pl.Int32))
-        .sort("service", "operation_key", "operation_version", "window_start", nulls_last=False)
-        .select(names)
-    )
-
-
-def _without_rows(*, latency_bins: bool) -> pl.DataFrame:
-    frame = empty(WINDOWS)
-    if not latency_bins:
-        return frame
-    bins = pl.Series("latency_bins", [], dtype=WINDOWS.columns["latency_bins"].dtype.type)
-    return frame.insert_column(frame.columns.index("top_errors") + 1, bins)

@@ -53,18 +53,6 @@ def window_floor(moment: datetime, window: timedelta) -> datetime:
     return EPOCH + slot_of_moment(moment, window) * window
 
 
-def full_grid(first: pl.LazyFrame, last_slot: int) -> pl.LazyFrame:
-    """Return one row an operation and window, from its first window to the last one of the data.
-
-    Args:
-        first: Columns ``op_id`` and ``slot`` (the first window of each operation).
-        last_slot: The last window.
-    """
-    return first.select(
-        "op_id", slot=pl.int_ranges(pl.col("slot"), pl.lit(last_slot + 1, dtype=pl.Int64))
-    ).explode("slot")
-
-
 def window_times(window: timedelta) -> dict[str, pl.Expr]:
     """Return ``window_start`` and ``window_end`` of the column ``slot``."""
     length = window_us(window)

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
-from typing import Final
 
 import polars as pl
 
-ANSWERING: Final = ("server", "consumer")
-"""Kinds of spans that are operations wherever they stand in a trace."""
+from evolution_lab.telemetry.projection.narrow import ANSWERING
 
 
 def operation_samples(
@@ -56,6 +54,21 @@ def operation_samples(
             .drop("parent_known")
         )
     return without(frame, exclude)
+
+
+def orphan_spans(samples: pl.LazyFrame | pl.DataFrame) -> pl.LazyFrame:
+    """Return the spans that are operations only because their parent is not in the data.
+
+    Args:
+        samples: A ``SAMPLES`` frame.
+    """
+    frame = samples.lazy()
+    inner = pl.col("kind").is_not_null() & ~pl.col("kind").is_in(ANSWERING)
+    return (
+        _with_parent_known(frame)
+        .filter(inner & pl.col("parent_span_id").is_not_null() & ~pl.col("parent_known"))
+        .drop("parent_known")
+    )
 
 
 def without(samples: pl.LazyFrame, exclude: Sequence[str]) -> pl.LazyFrame:

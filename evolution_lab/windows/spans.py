@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from evolution_lab.windows.operations import ANSWERING, excluded_keys
+from evolution_lab.telemetry.projection.narrow import ANSWERING
+from evolution_lab.windows.operations import excluded_keys
 from evolution_lab.windows.sample_frames import checked_samples
 
 Ints = npt.NDArray[np.int64]
