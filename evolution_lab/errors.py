@@ -32,6 +32,7 @@
     │   ├── ExperimentStateError    an experiment cannot take this step from the state it is in
     │   └── FrozenDefinitionError   a definition that was started is changed under its version
     ├── DeliveryError               a destination could not be told; it is tried again
+    ├── EngineError                 Spark, or the cluster it runs on, cannot do the work
     ├── MissingExtraError           an optional dependency is not installed
     └── NotYetAvailableError        a command of the design that a later release brings
 
@@ -274,6 +275,10 @@ class DeliveryError(EvolutionLabError):
     def __init__(self, why: str, *, reachable: bool = False) -> None:
         self.reachable = reachable
         super().__init__(why)
+
+
+class EngineError(EvolutionLabError):
+    """Spark, or the cluster it runs on, cannot do the work."""
 
 
 class MissingExtraError(EvolutionLabError, ImportError):

@@ -7,13 +7,40 @@ refers to them. All times are UTC microseconds, all durations integer nanosecond
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-import pandera.polars as pa
 import polars as pl
-from pandera.errors import SchemaErrors
 
 from evolution_lab.errors import FrameContractError
+
+
+@contextmanager
+def _without_spark() -> Iterator[None]:
+    """Keep pandera from loading PySpark where it is installed, and from setting its address.
+
+    It would cost each command a second, warn of the pandas there is, and bind a cluster's driver to
+    an address that no worker reaches.
+    """
+    unset = {"SPARK_LOCAL_IP", "PYARROW_IGNORE_TIMEZONE"} - os.environ.keys()
+    hidden = {"pyspark", "pyspark.pandas"} - sys.modules.keys()
+    # To import what is None is an ImportError, which pandera expects.
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+        for name in unset:
+            os.environ.pop(name, None)
+
+
+with _without_spark():
+    import pandera.polars as pa
+    from pandera.errors import SchemaErrors
 
 TIME: Final = pl.Datetime("us", "UTC")
 TOP_ERRORS: Final = pl.List(pl.Struct({"error_code": pl.String(), "count": pl.Int64()}))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 import polars as pl
-from pandera.polars import DataFrameSchema
 
 from evolution_lab.errors import InputError
 from evolution_lab.lab.deciding import LabDecisions
@@ -29,6 +28,9 @@ _STATE_TABLES: Final = (
     "signal_labels",
     "deployments",
 )
+
+if TYPE_CHECKING:
+    from pandera.polars import DataFrameSchema
 
 
 class LabQueries(LabDecisions):

@@ -20,15 +20,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
-from pandera.polars import DataFrameSchema
 
 from evolution_lab.errors import CorruptFileError, InputError
 from evolution_lab.schemas import OPERATIONS, QUARANTINE, SAMPLES, check, empty, polars_schema
 from evolution_lab.telemetry.batches import BatchFile, BatchRecord, read_record
 from evolution_lab.telemetry.locks import file_lock
 from evolution_lab.telemetry.swaps import Swap, read_swap, swap_paths
+
+if TYPE_CHECKING:
+    from pandera.polars import DataFrameSchema
 
 
 @dataclass(frozen=True)

@@ -42,3 +42,22 @@ def quantiles_of_groups(
         above = values.gather(starts + high).cast(pl.Float64)
         columns[name] = below + (above - below) * (h - low.cast(pl.Float64))
     return pl.DataFrame(columns)
+
+
+def between(below: pl.Expr, above: pl.Expr, counts: pl.Expr, level: float) -> pl.Expr:
+    """Return quantiles of type 7 from the two order statistics around each.
+
+    Args:
+        below: Int64; the ``floor((n - 1) p)``-th smallest value of each group, counted from 0.
+        above: Int64; the next one, or the same where there is none.
+        counts: Int64; the size ``n`` of each group, at least 1.
+        level: ``p``, from 0 to 1.
+
+    Examples:
+        >>> frame = pl.DataFrame({"below": [10], "above": [20], "n": [2]})
+        >>> frame.select(between(pl.col("below"), pl.col("above"), pl.col("n"), 0.5)).item()
+        15.0
+    """
+    h = (counts - 1).cast(pl.Float64) * level
+    low = below.cast(pl.Float64)
+    return low + (above.cast(pl.Float64) - low) * (h - h.floor())
