@@ -81,6 +81,12 @@ def windows(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Write all as Parquet or CSV.")
     ] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="NAME", help="polars, or spark (an extra).")
+    ] = "polars",
+    master: Annotated[
+        str | None, typer.Option("--master", metavar="URL", help="Of Spark; this machine without.")
+    ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -94,7 +100,12 @@ def windows(
 
     lab = Lab(data, config=config, specs=spec)
     frame = lab.windows(
-        every=every_of(data, every), since=utc(since), until=utc(until), operation=operation
+        every=every_of(data, every),
+        since=utc(since),
+        until=utc(until),
+        operation=operation,
+        engine=engine,
+        master=master,
     )
     if output is not None:
         if output.suffix not in {".parquet", ".csv"}:

@@ -17,11 +17,14 @@ from evolution_lab.telemetry import Lake, LandingReport, land
 from evolution_lab.windows import (
     SpanTree,
     aggregate_landed,
+    aggregate_on,
     call_edges,
     operation_samples,
     operation_sequences,
     span_tree,
 )
+from evolution_lab.windows.engines import engine_name
+from evolution_lab.windows.spark_engine import LOCAL_MASTER, spark_engine
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -121,6 +124,8 @@ class LabFrames:
         as_of: datetime | None = None,
         operation: str | None = None,
         latency_bins: bool = False,
+        engine: str = "polars",
+        master: str | None = None,
     ) -> pl.DataFrame:
         """Return windows (``schemas.WINDOWS``) of the landed samples.
 
@@ -130,28 +135,51 @@ class LabFrames:
             until: Samples before this, UTC.
             as_of: Close windows as of this moment; the newest sample without it.
             operation: Only this one: its key in telemetry, or its name in a document of ``specs``.
-            latency_bins: Add latency histograms.
+            latency_bins: Add latency histograms; by polars only.
+            engine: What computes them: ``polars`` here, or ``spark``. The windows are the same.
+            master: Of Spark, such as ``spark://HOST:7077``; this machine without it.
 
         Raises:
             EmptyLakeError: Nothing has been landed.
+            EngineError: Spark, or its cluster, cannot do it.
+            MissingExtraError: PySpark is not installed.
+            InputError: There is no such engine, or it counts no histograms.
             UnknownNameError: Neither telemetry nor a document has the operation.
             ConfigError: The length does not divide a day.
         """
         window = self._window(every)
-        frame = self._once(
-            ("windows", window, since, until, as_of, latency_bins),
-            lambda: (
-                aggregate_landed(
-                    self._landed_lake(),
+        name = engine_name(engine, latency_bins=latency_bins)
+        lateness, exclude = self.config.allowed_lateness, self.config.exclude
+
+        def here() -> pl.DataFrame:
+            return aggregate_landed(
+                self._landed_lake(),
+                window=window,
+                since=since,
+                until=until,
+                as_of=as_of,
+                allowed_lateness=lateness,
+                latency_bins=latency_bins,
+                exclude=exclude,
+            ).frame
+
+        def on_spark() -> pl.DataFrame:
+            lake = self._landed_lake()
+            with spark_engine(master or LOCAL_MASTER) as spark:
+                return aggregate_on(
+                    spark,
+                    lake,
                     window=window,
                     since=since,
                     until=until,
                     as_of=as_of,
-                    allowed_lateness=self.config.allowed_lateness,
-                    latency_bins=latency_bins,
-                    exclude=self.config.exclude,
-                ).frame
-            ),
+                    allowed_lateness=lateness,
+                    exclude=exclude,
+                )
+
+        frame = self._once(
+            ("windows", name, window, since, until, as_of, latency_bins),
+            on_spark if name == "spark" else here,
         )
         if operation is None:
             return frame

@@ -10,6 +10,7 @@ from evolution_lab.windows.aggregation import aggregate
 from evolution_lab.windows.aggregator import IntentAggregator, WindowSnapshot
 from evolution_lab.windows.bins import merge_bins
 from evolution_lab.windows.edges import call_depth, call_edges, trace_companions
+from evolution_lab.windows.engine_windows import aggregate_on
 from evolution_lab.windows.landed_windows import LandedWindows, aggregate_landed
 from evolution_lab.windows.operations import operation_samples
 from evolution_lab.windows.ready_windows import read_windows
@@ -24,6 +25,7 @@ __all__ = [
     "WindowSnapshot",
     "aggregate",
     "aggregate_landed",
+    "aggregate_on",
     "call_depth",
     "call_edges",
     "merge_bins",

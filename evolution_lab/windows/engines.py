@@ -9,10 +9,33 @@ from typing import Any, Final, Literal, Protocol
 import narwhals as nw
 import polars as pl
 
+from evolution_lab.errors import InputError, did_you_mean
 from evolution_lab.windows.portable import COLUMNS
 
 EngineName = Literal["polars", "spark"]
 ENGINES: Final[tuple[EngineName, ...]] = ("polars", "spark")
+
+
+def engine_name(name: str, *, latency_bins: bool = False) -> EngineName:
+    """Return the name of an engine.
+
+    Raises:
+        InputError: There is none of this name, or it does not count histograms.
+
+    Examples:
+        >>> engine_name("spark")
+        'spark'
+    """
+    for known in ENGINES:
+        if name == known:
+            break
+    else:
+        raise InputError(
+            f"engine == {name!r}, must be one of {', '.join(ENGINES)}.{did_you_mean(name, ENGINES)}"
+        )
+    if latency_bins and known != "polars":
+        raise InputError(f"engine == {name!r} counts no latency histograms; only 'polars' does.")
+    return known
 
 
 class Engine(Protocol):

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import narwhals as nw
 
-from evolution_lab.windows.operations import ANSWERING
+from evolution_lab.telemetry.projection.narrow import ANSWERING
 from evolution_lab.windows.quantiles import QUANTILES
 
 COLUMNS: Final = (

@@ -54,7 +54,8 @@ class SparkEngine:
         paths = [f"file://{file.resolve()}".translate(_WILDCARDS) for file in files]
         rows = self.session.read.schema(schema).parquet(*paths)
         timed = rows.withColumn("time_us", functions.unix_micros("timestamp"))
-        return nw.from_native(timed.select(*COLUMNS))
+        frame: nw.LazyFrame[Any] = nw.from_native(timed.select(*COLUMNS))
+        return frame
 
     def collect(self, frame: nw.LazyFrame[Any]) -> pl.DataFrame:
         """Compute a frame on the cluster and bring it here.
