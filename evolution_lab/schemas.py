@@ -164,6 +164,7 @@ WINDOWS: Final = _contract(
         "max_ns": _column(pl.Int64, _AT_LEAST_0, nullable=True),
         "top_errors": _column(TOP_ERRORS, nullable=True),
         "latency_bins": _column(LATENCY_BINS, nullable=True, required=False),
+        "sum_ns": _column(pl.Int64, _AT_LEAST_0, nullable=True, required=False),
         "closed": _column(pl.Boolean),
         "final": _column(pl.Boolean),
         "revision": _column(pl.Int32, _AT_LEAST_0),

@@ -87,26 +87,43 @@ def windows(
     master: Annotated[
         str | None, typer.Option("--master", metavar="URL", help="Of Spark; this machine without.")
     ] = None,
+    from_bins: Annotated[
+        bool, typer.Option("--from-bins", help="Hours, or --every, from latency histograms.")
+    ] = False,
+    merge: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--merge", metavar="FILE", help="Of --from-bins --output elsewhere; repeatable."
+        ),
+    ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Show calls, errors and latency per operation and window.
 
     Example: evolution-lab windows --every 5m --operation 'GET /users/{id}'
+
+    Example: evolution-lab windows --every 1d --merge eu.parquet --merge us.parquet
     """
     from evolution_lab.errors import InputError
     from evolution_lab.export.csv_tables import csv_text
     from evolution_lab.lab import Lab
 
     lab = Lab(data, config=config, specs=spec)
-    frame = lab.windows(
-        every=every_of(data, every),
-        since=utc(since),
-        until=utc(until),
-        operation=operation,
-        engine=engine,
-        master=master,
-    )
+    start, end = utc(since), utc(until)
+    if from_bins or merge:
+        frame = lab.roll_up(
+            every=every or "1h", since=start, until=end, operation=operation, merge=merge or ()
+        )
+    else:
+        frame = lab.windows(
+            every=every_of(data, every),
+            since=start,
+            until=end,
+            operation=operation,
+            engine=engine,
+            master=master,
+        )
     if output is not None:
         if output.suffix not in {".parquet", ".csv"}:
             raise InputError(f"--output == {str(output)!r}, must end in .parquet or .csv.")
@@ -114,14 +131,14 @@ def windows(
         if output.suffix == ".parquet":
             frame.write_parquet(output)
         else:
-            plain = frame.drop("top_errors")
+            plain = frame.drop("top_errors", "latency_bins", strict=False)
             output.write_text(
                 csv_text(plain.columns, plain.iter_rows(named=True)), "utf-8", newline=""
             )
         tell(f"Wrote {frame.height} windows to {output}")
         return
     if as_json:
-        print_json(frame.to_dicts())
+        print_json(frame.drop("latency_bins", strict=False).to_dicts())
         return
     print_table("Windows", *_window_rows(frame.to_dicts()))
 

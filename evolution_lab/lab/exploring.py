@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
 
+import polars as pl
+
+from evolution_lab.config import parse_duration
 from evolution_lab.export.exploration import Explorer
 from evolution_lab.lab.querying import LabQueries
-from evolution_lab.windows import operation_samples
+from evolution_lab.windows import operation_samples, roll_up
+from evolution_lab.windows.rollups import read_rolled
 
 
 class LabExploration(LabQueries):
@@ -30,3 +36,39 @@ class LabExploration(LabQueries):
             deployments=self.deploys(every=every).verdicts,
             theme=theme,
         )
+
+    def roll_up(
+        self,
+        *,
+        every: str | timedelta = "1h",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        operation: str | None = None,
+        merge: Sequence[str | Path] = (),
+    ) -> pl.DataFrame:
+        """Return hours or days, and the windows of other machines, from latency histograms.
+
+        Counts, sums and maxima are exact. Quantiles are within 1 % of the order statistic
+        ``v[floor((n - 1) p)]``. Merged in any order, the same bits come out; see ``windows.roll_up``.
+
+        Args:
+            every: Length of the merged windows; a multiple of the setting ``window``.
+            since: Samples from here on, UTC.
+            until: Samples before this, UTC.
+            operation: Only this one, of what was landed here and of what is merged.
+            merge: Parquet files that ``evolution-lab windows --from-bins --output`` wrote elsewhere.
+                A lab that landed nothing merges these alone.
+
+        Raises:
+            EmptyLakeError: Nothing has been landed, and there is nothing to merge.
+            InputError: A file cannot be read, or a window does not fit into the longer ones.
+            FrameContractError: A file has no histograms, or such that cannot be.
+            PathNotFoundError: A file does not exist.
+        """
+        frames = read_rolled([Path(path) for path in merge])
+        if operation is not None:
+            frames = [frame.filter(pl.col("operation_key") == operation) for frame in frames]
+        if not frames or self.lake.live_files("samples"):
+            own = self.windows(since=since, until=until, operation=operation, latency_bins=True)
+            frames = [own, *frames]
+        return roll_up(frames, every=parse_duration(every))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -11,12 +12,14 @@ import polars as pl
 
 from evolution_lab.approval import SpecSuggestionOrchestrator
 from evolution_lab.approval.read_only import ReadOnlySpecSuggestionRepository
+from evolution_lab.config import parse_duration
 from evolution_lab.errors import InputError, ReadOnlyLabError
 from evolution_lab.export import Provenance, ReportFiles, write_report
 from evolution_lab.export.lab_file import read_lab_file
 from evolution_lab.export.series import signals_behind
 from evolution_lab.records import DetectionResult, SpecSuggestion, SuggestionStatus
 from evolution_lab.review import ReviewBoard, review_panel
+from evolution_lab.windows import roll_up
 
 if TYPE_CHECKING:
     from anywidget import AnyWidget
@@ -61,6 +64,22 @@ class OpenedLab:
         if not latency_bins:
             frame = frame.drop("latency_bins", strict=False)
         return frame if operation is None else frame.filter(pl.col("operation_key") == operation)
+
+    def roll_up(
+        self, *, every: str | timedelta = "1h", operation: str | None = None
+    ) -> pl.DataFrame:
+        """Return hours or days of the windows, from their histograms; see ``Lab.roll_up``.
+
+        Args:
+            every: Length of the merged windows.
+            operation: Only those of this operation key.
+
+        Raises:
+            FrameContractError: The lab was exported without histograms.
+            InputError: The exported windows do not fit into the longer ones.
+        """
+        windows = self.windows(operation=operation, latency_bins=True)
+        return roll_up(windows, every=parse_duration(every))
 
     def detect(self) -> DetectionResult:
         """Return what was found when the lab was exported; nothing is computed anew."""
