@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     import polars as pl
+
+Progress = Callable[[int, int], None]
+"""Told how far long work has come: (done, total)."""
+
+WORTH_A_BAR = 2.0
+"""Seconds that work may take before a notebook shows a bar unasked."""
 
 COLORS: dict[str, str] = {
     "ink": "#1f2933",
@@ -186,3 +195,103 @@ def plotly_template() -> Any:
         }
         pio.templates["evolution_lab"] = go.layout.Template(layout=layout)
     return pio.templates["evolution_lab"]
+
+
+@contextmanager
+def progress_bar(description: str, *, after: float = 0.0) -> Iterator[Progress]:
+    """Show a bar with the time left, on stderr of a terminal or in a notebook; nothing elsewhere.
+
+    Args:
+        description: What is done, a word or two.
+        after: Seconds of work before it is shown.
+
+    Examples:
+        >>> with progress_bar("counting") as progress:
+        ...     for done in range(3):
+        ...         progress(done + 1, 3)
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
+    from rich.progress import Progress as Bar
+    from rich.text import Text
+
+    class TimeLeft(ProgressColumn):
+        """The share done and the time left; the time passed while nothing is known of the rest."""
+
+        def render(self, task: Task) -> Text:
+            if task.total is None:
+                return Text(f"{_clock(task.elapsed)} so far")
+            left = "…" if task.time_remaining is None else _clock(task.time_remaining)
+            return Text(f"{task.percentage:3.0f} %, {left} left")
+
+    console = Console(stderr=True)
+    begun = time.monotonic()
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeLeft(),
+        console=console,
+        transient=True,
+        disable=not (console.is_terminal or console.is_jupyter),
+    )
+    task = bar.add_task(strip_controls(description), total=None)
+
+    def tell(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=total)
+        if not bar.live.is_started and time.monotonic() - begun >= after:
+            bar.start()
+
+    if not after:
+        bar.start()
+    try:
+        yield tell
+    finally:
+        bar.stop()
+
+
+@contextmanager
+def notebook_progress(description: str, given: Progress | None) -> Iterator[Progress | None]:
+    """Yield what the caller gave; in a notebook that gave nothing, a bar for work of some length.
+
+    Args:
+        description: What is done, a word or two.
+        given: The caller's own ``progress``.
+    """
+    if given is not None or not _in_notebook():
+        yield given
+        return
+    with progress_bar(description, after=WORTH_A_BAR) as tell:
+        yield tell
+
+
+def part_of(progress: Progress | None, *, first: int, of: int) -> Progress:
+    """Return the progress of a part that is one step of a whole.
+
+    Args:
+        progress: Of the whole; None for nobody to tell.
+        first: Steps of the whole that are done before the part begins.
+        of: Steps of the whole.
+
+    Examples:
+        >>> part_of(lambda done, total: print(f"{done} of {total}"), first=1, of=4)(5, 10)
+        150 of 400
+    """
+
+    def tell(done: int, total: int) -> None:
+        if progress is not None:
+            share = done / total if total else 1.0
+            progress(round(100 * (first + min(share, 1.0))), 100 * of)
+
+    return tell
+
+
+def _clock(seconds: float | None) -> str:
+    minutes, rest = divmod(round(seconds or 0.0), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def _in_notebook() -> bool:
+    """Say whether this is a Jupyter kernel, without loading IPython to find out."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return shell is not None and hasattr(shell, "kernel")

@@ -18,6 +18,7 @@ from evolution_lab.cli import (
     learning,
     looking,
     measuring,
+    reading,
     recording,
     reviewing,
     rolling_out,
@@ -72,6 +73,7 @@ simulating.add_commands(app)
 running_rollouts.add_commands(app)
 testing.add_commands(app)
 measuring.add_commands(app)
+reading.add_commands(app)
 add_commands_to_come(app)
 
 

@@ -249,9 +249,10 @@ def report(
     from evolution_lab.lab import Lab
 
     earlier = None if against is None else read_report(against)  # It may be written over.
-    files = Lab(data, config=config, specs=spec).report(
-        output, every=every_of(data, every), light=light, tables=tables
-    )
+    with progress_bar("report") as progress:
+        files = Lab(data, config=config, specs=spec).report(
+            output, every=every_of(data, every), light=light, tables=tables, progress=progress
+        )
     found = None if earlier is None else compare_reports(earlier, files.json)
     if found is not None:
         (files.json.parent / "comparison.md").write_text(found.to_document(), encoding="utf-8")

@@ -74,7 +74,8 @@ def forget(
     from evolution_lab.lab.caring import take_back
 
     _existing(data)
-    done = take_back(data, batch, with_dependents=with_dependents, grace=_length(grace))
+    with progress_bar("taking back"):
+        done = take_back(data, batch, with_dependents=with_dependents, grace=_length(grace))
     forgotten = done.forgotten
     if as_json:
         print_json(
@@ -140,7 +141,8 @@ def retain(
     from evolution_lab.telemetry.retention import retain as keep
 
     lake = _lake(Lake, data)
-    report = keep(lake, days=days, as_of=utc(as_of), grace=_length(grace))
+    with progress_bar("removing") as progress:
+        report = keep(lake, days=days, as_of=utc(as_of), grace=_length(grace), progress=progress)
     if as_json:
         print_json({"rows": report.rows, "removed": report.to_dicts()})
         return
@@ -173,7 +175,15 @@ def erase(
 
     _existing(data)
     places = exported or [Path("reports")]
-    done = erase_subject(data, actor=actor, tenant=tenant, exported=places, grace=_length(grace))
+    with progress_bar("erasing") as progress:
+        done = erase_subject(
+            data,
+            actor=actor,
+            tenant=tenant,
+            exported=places,
+            grace=_length(grace),
+            progress=progress,
+        )
     if as_json:
         print_json(
             {

@@ -19,7 +19,7 @@ from evolution_lab.cli.options import (
     Spec,
     Until,
 )
-from evolution_lab.cli.output import print_json, print_table, print_text, tell, utc
+from evolution_lab.cli.output import print_json, print_table, print_text, progress_bar, tell, utc
 from evolution_lab.cli.remembering import every_of, remember_every
 
 if TYPE_CHECKING:
@@ -111,19 +111,20 @@ def windows(
 
     lab = Lab(data, config=config, specs=spec)
     start, end = utc(since), utc(until)
-    if from_bins or merge:
-        frame = lab.roll_up(
-            every=every or "1h", since=start, until=end, operation=operation, merge=merge or ()
-        )
-    else:
-        frame = lab.windows(
-            every=every_of(data, every),
-            since=start,
-            until=end,
-            operation=operation,
-            engine=engine,
-            master=master,
-        )
+    with progress_bar("windows"):
+        if from_bins or merge:
+            frame = lab.roll_up(
+                every=every or "1h", since=start, until=end, operation=operation, merge=merge or ()
+            )
+        else:
+            frame = lab.windows(
+                every=every_of(data, every),
+                since=start,
+                until=end,
+                operation=operation,
+                engine=engine,
+                master=master,
+            )
     if output is not None:
         if output.suffix not in {".parquet", ".csv"}:
             raise InputError(f"--output == {str(output)!r}, must end in .parquet or .csv.")
@@ -179,14 +180,16 @@ def detect(
 
     lab = Lab(data, config=config, specs=spec)
     every = every if windows is not None else every_of(data, every)
-    result = lab.detect(
-        every=every,
-        since=utc(since),
-        until=utc(until),
-        as_of=utc(as_of),
-        windows=windows,
-        mapping=mapping or (),
-    )
+    with progress_bar("detect") as progress:
+        result = lab.detect(
+            every=every,
+            since=utc(since),
+            until=utc(until),
+            as_of=utc(as_of),
+            windows=windows,
+            mapping=mapping or (),
+            progress=progress,
+        )
     if windows is None:
         remember_every(data, every)
     if operation is not None:

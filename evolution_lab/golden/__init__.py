@@ -13,6 +13,11 @@ from evolution_lab.golden.side_files import EmitSettings
 from evolution_lab.golden.store import InMemoryTrafficStore, TrafficStore
 from evolution_lab.golden.store_lake import LakeTrafficStore
 from evolution_lab.golden.suite import GoldenCase, GoldenStep, GoldenSuite
+from evolution_lab.golden.suite_code import (
+    generate_jest_suite,
+    generate_pytest_suite,
+    generate_vitest_suite,
+)
 from evolution_lab.golden.verdicts import CaseResult, GoldenRun
 
 __all__ = [
@@ -33,6 +38,9 @@ __all__ = [
     "TrafficStore",
     "compare",
     "emit",
+    "generate_jest_suite",
+    "generate_pytest_suite",
+    "generate_vitest_suite",
     "http_runner",
     "import_traffic",
     "recent_snapshots",

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from evolution_lab.config import EvolutionConfig, format_timedelta
+from evolution_lab.display import Progress, part_of
 from evolution_lab.errors import FrameContractError
 from evolution_lab.intents.attribution import Question, attribute
 from evolution_lab.intents.baseline import MINIMUM
@@ -84,7 +85,11 @@ class IntentDetector:
     confidence: ConfidenceMap = field(default_factory=bundled_map)
 
     def detect(
-        self, windows: pl.DataFrame, surroundings: Surroundings | None = None
+        self,
+        windows: pl.DataFrame,
+        surroundings: Surroundings | None = None,
+        *,
+        progress: Progress | None = None,
     ) -> DetectionResult:
         """Judge windows and say what changed.
 
@@ -92,6 +97,7 @@ class IntentDetector:
             windows: A ``WINDOWS`` frame, all windows of one length; latency is judged exactly where
                 it carries ``latency_bins``, on ready-made percentiles otherwise.
             surroundings: Traces, sequences and samples, where there are any.
+            progress: Called with (steps done, steps in all): the detectors, the decision, the rest.
 
         Raises:
             FrameContractError: A frame breaks its contract.
@@ -99,7 +105,7 @@ class IntentDetector:
         around = surroundings or Surroundings()
         known = pl.concat([around.operations, _known(windows)]).unique("op_id").sort("op_id")
         view = _view(windows, around, known)
-        evidence = self.evidence(view)
+        evidence = self.evidence(view, progress=part_of(progress, first=0, of=3))
         links = connections(
             view.operations,
             edges=pl.concat([around.edges, around.companions]),
@@ -107,6 +113,7 @@ class IntentDetector:
             known=known,
         )
         episodes = decide(evidence, view, connections=links, config=self.config)
+        part_of(progress, first=1, of=3)(1, 1)
         ids = [
             signal_id(
                 view.operations[e.operation], e.kind, view.starts[e.opened], e.rows[0].detector
@@ -171,19 +178,30 @@ class IntentDetector:
         named = self.evidence(view).join(names, on="op_id", how="inner", maintain_order="left")
         return named.select("service", "operation_key", *polars_schema(EVIDENCE))
 
-    def evidence(self, view: DetectionView) -> pl.DataFrame:
-        """Return the evidence of all detectors, one frame."""
+    def evidence(self, view: DetectionView, *, progress: Progress | None = None) -> pl.DataFrame:
+        """Return the evidence of all detectors, one frame.
+
+        Args:
+            view: What they see.
+            progress: Called with (detectors done, detectors in all).
+
+        Raises:
+            FrameContractError: Two detectors have one name, or one breaks the contract.
+        """
         frames = [empty(EVIDENCE)]
         names: list[str] = []
-        for detector in (
+        detectors = (
             [as_detector(given) for given in self.detectors]
             if self.detectors is not None
             else with_registered(self.default_detectors(view))
-        ):
+        )
+        for detector in detectors:
             if detector.name in names:
                 raise FrameContractError(f"two detectors are called {detector.name!r}.")
             names.append(detector.name)
             frames.append(detector(view))
+            if progress is not None:
+                progress(len(names), len(detectors))
         return pl.concat(frames)
 
     def default_detectors(self, view: DetectionView) -> tuple[Detector, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from evolution_lab.approval import DuckDBSpecSuggestionRepository, SpecSuggestionOrchestrator
+from evolution_lab.display import Progress
 from evolution_lab.errors import InputError
 from evolution_lab.lab.taking_back import files_naming, redact_state, withdraw_findings
 from evolution_lab.redaction import LabKey
@@ -105,6 +106,7 @@ def erase(
     tenant: str | None = None,
     exported: Iterable[Path] = (),
     grace: timedelta = timedelta(0),
+    progress: Progress | None = None,
 ) -> ErasedSubject:
     """Erase one actor or tenant from a lab.
 
@@ -117,6 +119,7 @@ def erase(
         tenant: Which tenant, as telemetry names it, or its pseudonym.
         exported: Files and folders that were written from this lab: reports, suites.
         grace: How long files stay for readers that listed them before; at once without it.
+        progress: Called with (steps done, steps in all) of removing rows.
 
     Raises:
         InputError: Not exactly one of actor and tenant is given, or it is empty.
@@ -130,7 +133,7 @@ def erase(
     forms = [value]
     if lake.root.is_dir():
         forms.append(LabKey.open(lake.data_dir).pseudonym(kind, value))
-    removal = erase_rows(lake, forms, kind, grace=grace)
+    removal = erase_rows(lake, forms, kind, grace=grace, progress=progress)
     return ErasedSubject(
         removal=removal,
         redacted=redact_state(lake.data_dir, forms),

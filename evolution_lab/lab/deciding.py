@@ -19,6 +19,7 @@ from evolution_lab.approval import (
     Submissions,
 )
 from evolution_lab.config import format_timedelta
+from evolution_lab.display import Progress, notebook_progress, part_of
 from evolution_lab.errors import AlreadyDecidedError, InputError, UnknownNameError
 from evolution_lab.experiments import SpecExperimentRegistry, replay
 from evolution_lab.export import (
@@ -66,7 +67,7 @@ class LabDecisions(LabFindings):
             every: Window length; the setting ``window`` without it.
             traffic: Recordings (HAR and others) to bring into the lab first.
             output: Where envelopes of approved suggestions go.
-            progress: Called with (steps done, steps in all) of reading traffic.
+            progress: Called with (steps done, steps in all); a notebook shows a bar without it.
 
         Raises:
             EmptyLakeError: No telemetry has been landed.
@@ -74,12 +75,13 @@ class LabDecisions(LabFindings):
         given = (traffic,) if isinstance(traffic, str | Path) else tuple(traffic)
         if given:
             self.import_traffic(*given)
-        generated = SpecGenerator(self.config).generate(
-            self.detect(every=every),
-            windows=self.windows(every=every),
-            specs=self.specs(),
-            traffic=self.traffic_reading(every=every, progress=progress),
-        )
+        with notebook_progress("suggesting", progress) as tell:
+            generated = SpecGenerator(self.config).generate(
+                self.detect(every=every, progress=part_of(tell, first=0, of=2)),
+                windows=self.windows(every=every),
+                specs=self.specs(),
+                traffic=self.traffic_reading(every=every, progress=part_of(tell, first=1, of=2)),
+            )
         orchestrator = self._orchestrator(output)
         submitted = orchestrator.submit_all(generated)
         quiet = gone_quiet(
@@ -258,6 +260,7 @@ class LabDecisions(LabFindings):
         light: bool = False,
         tables: bool = False,
         command: str | None = None,
+        progress: Progress | None = None,
     ) -> ReportFiles:
         """Write the report: ``suggestions.html``, ``.md`` and ``.json``.
 
@@ -267,24 +270,30 @@ class LabDecisions(LabFindings):
             light: Leave plotly out of the HTML: small trends in place of charts, under 300 KB.
             tables: Write ``signals.csv`` and ``suggestions.csv`` too.
             command: The command that gives the report again; made up from the arguments without it.
+            progress: Called with (steps done, steps in all); a notebook shows a bar without it.
         """
         window = format_timedelta(self._window(every))
         lab = shlex.quote(str(self.data))
-        return write_report(
-            Path(output) if output is not None else self.reports,
-            detection=self._with_deployments(self.detect(every=every), every),
-            windows=self.windows(every=every),
-            suggestions=self.suggestions(),
-            rollouts=self._rollouts(),
-            light=light,
-            tables=tables,
-            provenance=Provenance(
-                command=command or f"evolution-lab report --data {lab} --every {window}",
-                suggestion_command=f"evolution-lab suggestions show {{id}} --data {lab}",
-                data_digest=self.lake.digest(),
-                package_version=__version__,
-            ),
-        )
+        with notebook_progress("reporting", progress) as tell:
+            detection = self.detect(every=every, progress=part_of(tell, first=0, of=2))
+            written = write_report(
+                Path(output) if output is not None else self.reports,
+                detection=self._with_deployments(detection, every),
+                windows=self.windows(every=every),
+                suggestions=self.suggestions(),
+                rollouts=self._rollouts(),
+                light=light,
+                tables=tables,
+                provenance=Provenance(
+                    command=command or f"evolution-lab report --data {lab} --every {window}",
+                    suggestion_command=f"evolution-lab suggestions show {{id}} --data {lab}",
+                    data_digest=self.lake.digest(),
+                    package_version=__version__,
+                ),
+                progress=part_of(tell, first=1, of=2),
+            )
+            part_of(tell, first=1, of=2)(1, 1)
+            return written
 
     def _rollouts(self) -> tuple[RolloutContent, ...]:
         if self.config.state_url is None and not (self.data / STATE_FILE).exists():

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from evolution_lab.config import parse_duration
+from evolution_lab.display import Progress, notebook_progress, part_of
 from evolution_lab.export.exploration import Explorer
 from evolution_lab.lab.querying import LabQueries
 from evolution_lab.windows import operation_samples, roll_up
@@ -18,24 +19,37 @@ from evolution_lab.windows.rollups import read_rolled
 class LabExploration(LabQueries):
     """Figures of what a lab holds; see ``Lab``."""
 
-    def explore(self, *, every: str | timedelta | None = None, theme: str = "light") -> Explorer:
+    def explore(
+        self,
+        *,
+        every: str | timedelta | None = None,
+        theme: str = "light",
+        progress: Progress | None = None,
+    ) -> Explorer:
         """Return linked views: surprise by operation and time, latency before and after, errors.
 
         Args:
             every: Window length; the setting ``window`` without it.
             theme: ``light`` or ``dark``.
+            progress: Called with (steps done, steps in all); a notebook shows a bar without it.
 
         Raises:
             EmptyLakeError: Nothing has been landed.
         """
-        return Explorer(
-            detection=self.detect(every=every),
-            evidence=self.evidence(every=every),
-            windows=self.windows(every=every),
-            samples=operation_samples(self.samples(), exclude=self.config.exclude),
-            deployments=self.deploys(every=every).verdicts,
-            theme=theme,
-        )
+        with notebook_progress("exploring", progress) as tell:
+            detection = self.detect(every=every, progress=part_of(tell, first=0, of=2))
+            evidence = self.evidence(every=every)
+            part_of(tell, first=2, of=4)(1, 1)
+            explorer = Explorer(
+                detection=detection,
+                evidence=evidence,
+                windows=self.windows(every=every),
+                samples=operation_samples(self.samples(), exclude=self.config.exclude),
+                deployments=self.deploys(every=every).verdicts,
+                theme=theme,
+            )
+            part_of(tell, first=3, of=4)(1, 1)
+            return explorer
 
     def roll_up(
         self,

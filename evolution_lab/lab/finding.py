@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from evolution_lab.display import Progress, notebook_progress, part_of
 from evolution_lab.intents import Detector, IntentDetector, Surroundings, store_snapshots
 from evolution_lab.intents.confidence import ConfidenceMap
 from evolution_lab.intents.deploys import (
@@ -52,6 +53,7 @@ class LabFindings(LabFrames):
         windows: str | Path | pl.DataFrame | None = None,
         mapping: Iterable[str] | Mapping[str, str] = (),
         detectors: Sequence[Detector | DetectorFunction] | None = None,
+        progress: Progress | None = None,
     ) -> DetectionResult:
         """Find what changed beyond chance, and keep what was said in ``intent_snapshots``.
 
@@ -63,6 +65,7 @@ class LabFindings(LabFrames):
             windows: Ready windows (a file or a ``WINDOWS`` frame) instead of the lake.
             mapping: How the columns of a windows file are called.
             detectors: Functions of a view, rather than the package's own detectors.
+            progress: Called with (steps done, steps in all); a notebook shows a bar without it.
 
         Raises:
             EmptyLakeError: Nothing has been landed, and no windows were given.
@@ -74,12 +77,21 @@ class LabFindings(LabFrames):
                 if isinstance(windows, pl.DataFrame)
                 else read_windows(Path(windows), mapping)
             )
-            return detector.detect(frame)
+            with notebook_progress("detecting", progress) as tell:
+                return detector.detect(frame, progress=tell)
         key = (self.lake.digest(), "detection", self._window(every), since, until, as_of)
         if detectors is None and key in self._kept:
             return self._kept[key]  # type: ignore[no-any-return]
-        frame = self.windows(every=every, since=since, until=until, as_of=as_of, latency_bins=True)
-        result = detector.detect(frame, self._surroundings(since, until, as_of))
+        with notebook_progress("detecting", progress) as tell:
+            frame = self.windows(
+                every=every, since=since, until=until, as_of=as_of, latency_bins=True
+            )
+            part_of(tell, first=0, of=4)(1, 1)
+            around = self._surroundings(since, until, as_of)
+            part_of(tell, first=1, of=4)(1, 1)
+            rest = part_of(tell, first=1, of=2)
+            result = detector.detect(frame, around, progress=rest)
+            rest(1, 1)
         store_snapshots(self.data, result.signals)
         if detectors is None:
             self._kept[key] = result

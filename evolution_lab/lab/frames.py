@@ -11,6 +11,7 @@ import polars as pl
 
 from evolution_lab.config import EvolutionConfig, load_config, parse_duration
 from evolution_lab.contracts import BoundSpecs, OpenApiDocument, bind_specs
+from evolution_lab.display import Progress, notebook_progress
 from evolution_lab.errors import EmptyLakeError, InputError
 from evolution_lab.schemas import SAMPLES, empty
 from evolution_lab.telemetry import Lake, LandingReport, land
@@ -27,7 +28,6 @@ from evolution_lab.windows.engines import engine_name
 from evolution_lab.windows.spark_engine import LOCAL_MASTER, spark_engine
 
 T = TypeVar("T")
-Progress = Callable[[int, int], None]
 
 _EMPTY_LAKE: Final = (
     "there is no telemetry in {data} yet; land some: evolution-lab land PATH… --data {data}"
@@ -86,26 +86,27 @@ class LabFrames:
             since: Land only events from here on; aware.
             until: Land only events before this; aware.
             share: Land only this share of the traces, each row weighing ``1 / share``.
-            progress: Called with (done, total) sources.
+            progress: Called with (bytes read, bytes in all); a notebook shows a bar without it.
 
         Raises:
             InputError: A source, format or mapping cannot be used; the message says which.
             LakeError: The lab directory cannot be written.
         """
-        report = land(
-            self.lake,
-            sources,
-            config=self.config,
-            format=format,
-            mapping=mapping,
-            tz=tz,
-            service=service,
-            dry_run=dry_run,
-            since=since,
-            until=until,
-            share=share,
-            progress=progress,
-        )
+        with notebook_progress("landing", progress) as tell:
+            report = land(
+                self.lake,
+                sources,
+                config=self.config,
+                format=format,
+                mapping=mapping,
+                tz=tz,
+                service=service,
+                dry_run=dry_run,
+                since=since,
+                until=until,
+                share=share,
+                progress=tell,
+            )
         self._kept.clear()
         return report
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 import polars as pl
 
-from evolution_lab.display import ResultMixin
+from evolution_lab.display import Progress, ResultMixin, part_of
 from evolution_lab.errors import InputError
 from evolution_lab.telemetry.batches import BatchFile
 from evolution_lab.telemetry.compaction import GRACE, sweep
@@ -84,6 +84,7 @@ def retain(
     as_of: datetime | None = None,
     grace: timedelta = GRACE,
     wait_seconds: float = 30.0,
+    progress: Progress | None = None,
 ) -> RemovalReport:
     """Remove the days that ended more than some days ago, and what was quarantined before then.
 
@@ -95,6 +96,7 @@ def retain(
         as_of: Today, aware; now unless given.
         grace: How long the files stay for readers that listed them before.
         wait_seconds: How long to wait for another process.
+        progress: Called with (steps done, steps in all).
 
     Raises:
         InputError: ``days`` is below 1.
@@ -118,7 +120,9 @@ def retain(
         day = day_of(folder_of(file))
         return day < cutoff if day is not None else kind.name == "quarantine"
 
-    return _take_out(lake, "retain", concerned, kept, grace=grace, wait_seconds=wait_seconds)
+    return _take_out(
+        lake, "retain", concerned, kept, grace=grace, wait_seconds=wait_seconds, progress=progress
+    )
 
 
 def erase_rows(
@@ -128,6 +132,7 @@ def erase_rows(
     *,
     grace: timedelta = timedelta(0),
     wait_seconds: float = 30.0,
+    progress: Progress | None = None,
 ) -> RemovalReport:
     """Remove every row of one actor or tenant, and rows whose free text names them.
 
@@ -137,6 +142,7 @@ def erase_rows(
         subject: ``actor`` or ``tenant``.
         grace: How long the files stay for readers that listed them before; at once without it.
         wait_seconds: How long to wait for another process.
+        progress: Called with (steps done, steps in all).
 
     Raises:
         LockedError: Another process holds a lock for longer than the wait.
@@ -167,7 +173,9 @@ def erase_rows(
         del folder
         return rows.filter(~is_theirs(kind))
 
-    return _take_out(lake, "erase", concerned, kept, grace=grace, wait_seconds=wait_seconds)
+    return _take_out(
+        lake, "erase", concerned, kept, grace=grace, wait_seconds=wait_seconds, progress=progress
+    )
 
 
 def _take_out(
@@ -178,19 +186,29 @@ def _take_out(
     *,
     grace: timedelta,
     wait_seconds: float,
+    progress: Progress | None,
 ) -> RemovalReport:
     """Rewrite the files that are concerned without some of their rows, folder by folder."""
     removed: list[RemovedRows] = []
     if not lake.root.is_dir():
         return RemovalReport(removed=())
     with maintaining(lake, wait_seconds=wait_seconds):
-        for kind in KINDS.values():
-            folders = {folder_of(file) for file in lake.live(kind.name) if concerned(kind, file)}
-            for folder in sorted(folders):
+        for done, kind in enumerate(KINDS.values()):
+            looking = part_of(progress, first=2 * done, of=2 * len(KINDS))
+            writing = part_of(progress, first=2 * done + 1, of=2 * len(KINDS))
+            folders = set()
+            files = lake.live(kind.name)
+            for number, file in enumerate(files):
+                if concerned(kind, file):
+                    folders.add(folder_of(file))
+                looking(number + 1, len(files))
+            for number, folder in enumerate(sorted(folders)):
                 with writing_to(lake, [folder], wait_seconds=wait_seconds):
                     rows = _rewrite(lake, kind, folder, reason, concerned, kept)
                 if rows:
                     removed.append(RemovedRows(folder=folder, rows=rows))
+                writing(number + 1, len(folders))
+            writing(1, 1)
         sweep(lake, grace=grace)
     project(lake, grace=grace, wait_seconds=wait_seconds)
     return RemovalReport(removed=tuple(removed))

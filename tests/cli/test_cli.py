@@ -45,6 +45,7 @@ READY = {
     "record",
     "demo",
     "init",
+    "docs",
     "doctor",
     "notebook",
     "run",
