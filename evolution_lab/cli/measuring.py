@@ -9,7 +9,6 @@ import typer
 
 from evolution_lab.cli.options import Json
 from evolution_lab.cli.output import print_json, print_table, progress_bar, tell
-from evolution_lab.cli.to_come import to_come
 
 if TYPE_CHECKING:
     from evolution_lab.bench.targets import BenchReport
@@ -19,8 +18,14 @@ Page = Annotated[
     typer.Option("--output", metavar="FILE", help="Write a page of Markdown as well."),
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="Fewer cases, within two minutes.")]
+Rows = Annotated[int, typer.Option("--rows", min=1000, metavar="N", help="Calls to generate.")]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder", metavar="DIR", help="Where to generate; a temporary folder without it."
+    ),
+]
 MISSED = 1
-LATER = ("landing", "windows")
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -30,10 +35,8 @@ def add_commands(app: typer.Typer) -> None:
     group.command("golden")(golden)
     group.command("suggestions")(suggestions)
     group.command("rollout")(rollout)
-    for name in LATER:
-        group.command(name, help="To come.", context_settings={"ignore_unknown_options": True})(
-            to_come(f"bench {name}")
-        )
+    group.command("landing")(landing)
+    group.command("windows")(windows)
     app.add_typer(group, name="bench")
 
 
@@ -132,6 +135,52 @@ def rollout(
                 page.write(drawn.to_html(full_html=False, include_plotlyjs=not number))
         tell(f"Wrote {figure}")
     _finish(report, "rollout", output=output, as_json=as_json)
+
+
+def landing(
+    rows: Rows = 20_000_000,
+    quick: Quick = False,
+    folder: Folder = None,
+    output: Page = None,
+    as_json: Json = False,
+) -> None:
+    """Measure what it costs to land tables and spans, in turns with DuckDB and bare parsing.
+
+    Exit code 1 when a target is missed. Needs about 150 bytes of room a call.
+
+    Example: evolution-lab bench landing --quick
+    """
+    from evolution_lab.bench.landing import bench_landing
+
+    with progress_bar("bench landing") as progress:
+        report = bench_landing(rows=rows, quick=quick, folder=folder, progress=progress)
+    _finish(report, "landing", output=output, as_json=as_json)
+
+
+def windows(
+    rows: Rows = 20_000_000,
+    quick: Quick = False,
+    growth: Annotated[
+        bool,
+        typer.Option("--growth", help="Also 5 to 100 million calls, 100 to 10,000 operations."),
+    ] = False,
+    folder: Folder = None,
+    output: Page = None,
+    as_json: Json = False,
+) -> None:
+    """Measure window aggregation, in turns with DuckDB, ClickHouse, polars, pandas and a loop.
+
+    Exit code 1 when a target is missed. Peers come with the extra 'bench'.
+
+    Example: evolution-lab bench windows --quick
+    """
+    from evolution_lab.bench.windows import bench_windows
+
+    with progress_bar("bench windows") as progress:
+        report = bench_windows(
+            rows=rows, quick=quick, growth=growth, folder=folder, progress=progress
+        )
+    _finish(report, "windows", output=output, as_json=as_json)
 
 
 def _finish(report: BenchReport, name: str, *, output: Path | None, as_json: bool) -> None:

@@ -37,11 +37,14 @@ class LandedDays:
         lake: The lake.
         states: What of each day is in the projection.
         projected: Whether to read the projection; the samples themselves otherwise.
+        with_failures: Whether to read error codes, too.
+        failures: Failed rows of the days read so far.
     """
 
     lake: Lake
     states: dict[date, DayState]
     projected: bool
+    with_failures: bool = True
     failures: dict[date, list[pl.DataFrame]] = field(default_factory=dict)
 
     @property
@@ -81,16 +84,22 @@ class LandedDays:
         make: Callable[[NarrowRows], pl.DataFrame],
     ) -> list[pl.DataFrame]:
         root = self.lake.root
-        others: list[NarrowDay] = [read_narrow(self.lake, files)] if files else []
+        others: list[NarrowDay] = []
+        if files:
+            others.append(read_narrow(self.lake, files, with_failures=self.with_failures))
         if any(run.between for run in runs) or any(other.between for other in others):
             mine = self._orphans.filter(pl.col("timestamp").dt.date() == day)
             if mine.height:
                 others.append(narrow_day(mine))
-        self.failures[day] = [read_failures(root, runs), *(other.failures for other in others)]
+        if self.with_failures:
+            own = (other.failures for other in others)
+            self.failures[day] = [read_failures(root, runs), *own]
         if len(runs) == 1 and not others:
             return [make(read_file(root, file)) for file in runs[0].files]
         parts = [read_file(root, file) for run in runs for file in run.files]
         parts += [other.rows for other in others]
+        if len(parts) == 1:
+            return [make(parts[0])]
         return [make(merged(parts))] if parts else []
 
     def _files(self, day: date) -> tuple[BatchFile, ...]:

@@ -169,7 +169,7 @@ def landed_sums(
     window_us(window)
     if window % MINUTE:
         raise ConfigError(f"window == {window}, must be a whole number of minutes.")
-    days = LandedDays(lake, day_states(lake), projected=way != "samples")
+    days = LandedDays(lake, day_states(lake), projected=way != "samples", with_failures=False)
     return _sums(days, window, None, None, latency_bins=False)
 
 

@@ -36,6 +36,8 @@ READY = {
     "bench detection",
     "bench golden",
     "bench rollout",
+    "bench landing",
+    "bench windows",
     "test scan",
     "calibrate",
     "deploys add",

@@ -23,7 +23,9 @@ from evolution_lab.telemetry.projection.narrow import (
     merged,
     minute_of,
     narrow_rows,
+    ordered,
     outcome_of,
+    unordered_rows,
 )
 from evolution_lab.telemetry.projection.runs import (
     FAILURES,
@@ -107,12 +109,13 @@ def project(
     return added
 
 
-def read_narrow(lake: Lake, files: Sequence[BatchFile]) -> NarrowDay:
+def read_narrow(lake: Lake, files: Sequence[BatchFile], *, with_failures: bool = True) -> NarrowDay:
     """Read the narrow rows of sample files of one day.
 
     Args:
         lake: Their lake.
         files: Live files.
+        with_failures: Whether to read error codes, too.
     """
     parts, failures, between = [], [pl.DataFrame(schema=FAILURES)], 0
     for at in range(0, len(files), _READ_AT_ONCE):
@@ -124,28 +127,42 @@ def read_narrow(lake: Lake, files: Sequence[BatchFile]) -> NarrowDay:
             inner = other & pl.col("parent_span_id").is_not_null()
             between += int(scan.select(inner.sum()).collect().item())
             scan = scan.filter(~inner)
-        part = narrow_day(scan, weighted=not all(plain for _, plain in facts))
-        parts.append(part.rows)
-        failures.append(part.failures)
-    rows = merged(parts) if parts else narrow_rows(_NO_ROWS)
+        weighted = not all(plain for _, plain in facts)
+        rows, failed = _unordered(scan, weighted=weighted, failures=with_failures)
+        parts.append(rows)
+        failures.append(failed)
+    rows = (
+        merged(parts) if len(parts) > 1 else ordered(parts[0]) if parts else narrow_rows(_NO_ROWS)
+    )
     return NarrowDay(rows, _added_up(pl.concat(failures)), between)
 
 
-def narrow_day(samples: pl.LazyFrame | pl.DataFrame, *, weighted: bool = True) -> NarrowDay:
+def narrow_day(samples: pl.DataFrame) -> NarrowDay:
     """Return the narrow rows of operations of one day.
 
     Args:
         samples: With the columns that narrow rows are made of.
-        weighted: Whether some row may weigh other than 1.
     """
-    scan = samples.lazy()
+    rows, failures = _unordered(samples.lazy(), weighted=True)
+    return NarrowDay(ordered(rows), failures, 0)
+
+
+def _unordered(
+    scan: pl.LazyFrame, *, weighted: bool, failures: bool = True
+) -> tuple[NarrowRows, pl.DataFrame]:
     columns = ["op_id", "duration_ns", *(["weight"] if weighted else [])]
+    columns += ["error_code"] if failures else []
     frame = scan.select(*columns, minute=minute_of(), outcome=outcome_of()).collect()
     if weighted and frame["weight"].eq(1.0).all():
         frame = frame.drop("weight")
-    rows = narrow_rows(frame)
-    failed = (rows.outcome == ERROR).any()
-    return NarrowDay(rows, _failures(scan) if failed else pl.DataFrame(schema=FAILURES), 0)
+    failed = pl.DataFrame(schema=FAILURES)
+    if failures:
+        failed = (
+            frame.filter(pl.col("outcome") == ERROR)
+            .group_by("op_id", "minute", pl.col("error_code").fill_null(UNKNOWN_ERROR))
+            .agg(count=pl.len().cast(pl.Int64))
+        )
+    return unordered_rows(frame), failed
 
 
 def all_answering(lake: Lake, file: BatchFile) -> bool:
@@ -208,16 +225,6 @@ def _sweep(lake: Lake, day: date, runs: Sequence[Run], grace: timedelta) -> None
         with suppress(FileNotFoundError):
             if path.name not in named and path.stat().st_mtime < limit:
                 path.unlink()
-
-
-def _failures(scan: pl.LazyFrame) -> pl.DataFrame:
-    return (
-        scan.filter(pl.col("success").not_())
-        .select("op_id", minute_of().alias("minute"), pl.col("error_code").fill_null(UNKNOWN_ERROR))
-        .group_by("op_id", "minute", "error_code")
-        .agg(count=pl.len().cast(pl.Int64))
-        .collect()
-    )
 
 
 def _added_up(failures: pl.DataFrame) -> pl.DataFrame:

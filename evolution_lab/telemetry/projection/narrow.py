@@ -7,7 +7,7 @@ a slice. Operations are numbered densely within one set of rows, two bytes inste
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,8 +31,8 @@ UNKNOWN: Final = 3
 UNKNOWN_CLIENT_ERROR: Final = 4
 NOT_RECORDED: Final = 5
 _OUTCOME_BITS: Final = 3
-_MINUTE_BITS: Final = 4
 _WORD_BITS: Final = 64
+_BLOCK: Final = 1 << 16
 
 Array = npt.NDArray[np.generic]
 
@@ -95,30 +95,31 @@ def minute_of() -> pl.Expr:
 
 
 def narrow_rows(frame: pl.DataFrame) -> NarrowRows:
-    """Return the narrow rows of samples of one day.
+    """Return the narrow rows of samples of one day, sorted.
 
     Args:
         frame: ``op_id``, ``minute``, ``duration_ns``, ``outcome``, and ``weight`` where rows weigh
             other than 1.
     """
-    given = frame["op_id"].to_numpy()
-    op_ids = frame["op_id"].unique().sort().to_numpy()
-    return ordered(
-        NarrowRows(
-            op_ids=op_ids,
-            operation=_numbered(given, op_ids),
-            minute=frame["minute"].to_numpy(),
-            duration_ns=frame["duration_ns"].to_numpy(),
-            outcome=frame["outcome"].to_numpy(),
-            weight=frame["weight"].to_numpy() if "weight" in frame.columns else None,
-        )
+    return ordered(unordered_rows(frame))
+
+
+def unordered_rows(frame: pl.DataFrame) -> NarrowRows:
+    """Return the narrow rows of samples in the order that they are in; see ``narrow_rows``."""
+    given = frame["op_id"]
+    op_ids = given.unique().sort().to_numpy()
+    return NarrowRows(
+        op_ids=op_ids,
+        operation=_numbered(given.to_numpy(), op_ids),
+        minute=frame["minute"].to_numpy(),
+        duration_ns=frame["duration_ns"].to_numpy(),
+        outcome=frame["outcome"].to_numpy(),
+        weight=frame["weight"].to_numpy() if "weight" in frame.columns else None,
     )
 
 
 def merged(parts: Sequence[NarrowRows]) -> NarrowRows:
-    """Return the rows of several sets of one day as one; a single set is returned as it is."""
-    if len(parts) == 1:
-        return parts[0]
+    """Return the rows of several sets of one day as one, sorted."""
     op_ids = np.unique(np.concatenate([part.op_ids for part in parts]))
     dtype = _number_type(len(op_ids))
     weighted = any(part.weight is not None for part in parts)
@@ -148,12 +149,9 @@ def ordered(rows: NarrowRows, *, slot_minutes: int = SLOT_MINUTES) -> NarrowRows
     """
     if not len(rows):
         return rows
-    slots = MINUTES_OF_DAY // slot_minutes
-    duration_bits = max(int(rows.duration_ns.max()).bit_length(), 1)
-    cell_bits = max(len(rows.op_ids) * slots, 1).bit_length()
-    rest = max(slot_minutes.bit_length(), _MINUTE_BITS) + _OUTCOME_BITS
-    if rows.weight is None and cell_bits + duration_bits + rest <= _WORD_BITS:
-        return _packed(rows, slot_minutes, slots, duration_bits, rest)
+    layout = None if rows.weight is not None else _Layout.of(rows, slot_minutes)
+    if layout is not None:
+        return _packed(rows, layout)
     slot = rows.minute // np.uint16(slot_minutes)
     keys: list[Array] = [rows.duration_ns, slot, rows.operation]
     if rows.weight is not None:
@@ -169,35 +167,75 @@ def ordered(rows: NarrowRows, *, slot_minutes: int = SLOT_MINUTES) -> NarrowRows
     )
 
 
-def _packed(
-    rows: NarrowRows, slot_minutes: int, slots: int, duration_bits: int, rest: int
-) -> NarrowRows:
-    """Sort whole rows as one number each: much faster than to sort their places."""
-    slot = rows.minute // np.uint16(slot_minutes)
-    word = rows.operation.astype(np.uint64)
-    word *= np.uint64(slots)
-    word += slot
-    word <<= np.uint64(duration_bits)
-    word |= rows.duration_ns.view(np.uint64)
-    word <<= np.uint64(rest)
-    low = (rows.minute - slot * np.uint16(slot_minutes)) << np.uint16(_OUTCOME_BITS)
-    low |= rows.outcome
-    word |= low
+def _packed(rows: NarrowRows, layout: _Layout) -> NarrowRows:
+    """Sort whole rows as one number each: much faster than to sort their places.
+
+    Block by block, so that what is in between stays in the processor's cache.
+    """
+    n = len(rows)
+    word = np.empty(n, dtype=np.uint64)
+    for block in _blocks(n):
+        slot, within = np.divmod(rows.minute[block], np.uint16(layout.slot_minutes))
+        part = rows.operation[block].astype(np.uint64)
+        part <<= np.uint64(layout.slot_bits)
+        part |= slot
+        part <<= np.uint64(layout.duration_bits)
+        part |= rows.duration_ns[block].view(np.uint64)
+        part <<= np.uint64(layout.minute_bits)
+        part |= within
+        part <<= np.uint64(_OUTCOME_BITS)
+        part |= rows.outcome[block]
+        word[block] = part
     word.sort()
-    low = (word & np.uint64((1 << rest) - 1)).astype(np.uint16)
-    word >>= np.uint64(rest)
-    duration = (word & np.uint64((1 << duration_bits) - 1)).view(np.int64)
-    word >>= np.uint64(duration_bits)
-    cell = word.astype(np.uint32)
-    operation = cell // np.uint32(slots)
-    slot = (cell - operation * np.uint32(slots)).astype(np.uint16)
-    return NarrowRows(
-        op_ids=rows.op_ids,
-        operation=operation.astype(_number_type(len(rows.op_ids))),
-        minute=slot * np.uint16(slot_minutes) + (low >> np.uint16(_OUTCOME_BITS)),
-        duration_ns=duration,
-        outcome=(low & np.uint16((1 << _OUTCOME_BITS) - 1)).astype(np.uint8),
-    )
+    operation = np.empty(n, dtype=rows.operation.dtype)
+    minute = np.empty(n, dtype=np.uint16)
+    duration_ns = np.empty(n, dtype=np.int64)
+    outcome = np.empty(n, dtype=np.uint8)
+    for block in _blocks(n):
+        part = word[block]
+        outcome[block] = part & _mask(_OUTCOME_BITS)
+        part >>= np.uint64(_OUTCOME_BITS)
+        within = (part & _mask(layout.minute_bits)).astype(np.uint16)
+        part >>= np.uint64(layout.minute_bits)
+        duration_ns[block] = part & _mask(layout.duration_bits)
+        part >>= np.uint64(layout.duration_bits)
+        slot = (part & _mask(layout.slot_bits)).astype(np.uint16)
+        slot *= np.uint16(layout.slot_minutes)
+        slot += within
+        minute[block] = slot
+        part >>= np.uint64(layout.slot_bits)
+        operation[block] = part
+    return NarrowRows(rows.op_ids, operation, minute, duration_ns, outcome)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How many bits of a number each part of a row takes."""
+
+    slot_minutes: int
+    slot_bits: int
+    duration_bits: int
+    minute_bits: int
+
+    @classmethod
+    def of(cls, rows: NarrowRows, slot_minutes: int) -> _Layout | None:
+        """Return the layout for some rows, None where they are too wide."""
+        layout = cls(
+            slot_minutes,
+            (MINUTES_OF_DAY // slot_minutes - 1).bit_length(),
+            int(rows.duration_ns.max()).bit_length(),
+            (slot_minutes - 1).bit_length(),
+        )
+        bits = (len(rows.op_ids) - 1).bit_length() + layout.slot_bits + layout.duration_bits
+        return layout if bits + layout.minute_bits + _OUTCOME_BITS <= _WORD_BITS else None
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    return (slice(at, at + _BLOCK) for at in range(0, n, _BLOCK))
+
+
+def _mask(bits: int) -> np.uint64:
+    return np.uint64((1 << bits) - 1)
 
 
 def _numbered(
