@@ -37,6 +37,7 @@ def add_commands(app: typer.Typer) -> None:
     group.command("rollout")(rollout)
     group.command("landing")(landing)
     group.command("windows")(windows)
+    group.command("load")(load)
     app.add_typer(group, name="bench")
 
 
@@ -181,6 +182,20 @@ def windows(
             rows=rows, quick=quick, growth=growth, folder=folder, progress=progress
         )
     _finish(report, "windows", output=output, as_json=as_json)
+
+
+def load(quick: Quick = False, output: Page = None, as_json: Json = False) -> None:
+    """Measure what middleware and recorder cost the demo shop under load: ten minutes.
+
+    Exit code 1 when a target is missed. Uses wrk where it is installed.
+
+    Example: evolution-lab bench load --quick
+    """
+    from evolution_lab.bench.load import bench_load
+
+    with progress_bar("bench load") as progress:
+        report = bench_load(quick=quick, progress=progress)
+    _finish(report, "load", output=output, as_json=as_json)
 
 
 def _finish(report: BenchReport, name: str, *, output: Path | None, as_json: bool) -> None:

@@ -38,6 +38,7 @@ READY = {
     "bench rollout",
     "bench landing",
     "bench windows",
+    "bench load",
     "test scan",
     "calibrate",
     "deploys add",

@@ -22,6 +22,7 @@ class Watch:
         on_sample: Is given each sample, such as ``EvolutionPipeline.ingest``.
         flush_seconds: Longest time that a sample waits before it is landed.
         listeners: Are told of each request, such as a ``SpecExperimentAdapter``.
+        keep_bodies: Most bytes of each body that listeners get to see.
 
     Examples:
         >>> Watch(on_sample=print).counters
@@ -32,6 +33,7 @@ class Watch:
     on_sample: SampleHook | None = None
     flush_seconds: float = 15.0
     listeners: tuple[ExchangeListener | RequestListener, ...] = ()
+    keep_bodies: int = 0
     _watchers: dict[str, TracingMiddleware] = field(default_factory=dict, init=False, repr=False)
 
     def middleware(self, version: str) -> Middleware:
@@ -46,6 +48,7 @@ class Watch:
             environment=ENVIRONMENT,
             flush_seconds=self.flush_seconds,
             listeners=self.listeners,
+            keep_bodies=self.keep_bodies,
         )
         self._watchers[version] = watcher
         return Middleware(watcher.asgi)
@@ -55,9 +58,15 @@ class Watch:
         """What happened to the samples so far, by version of the shop."""
         return {version: one.counters for version, one in sorted(self._watchers.items())}
 
-    def close(self) -> dict[str, Counters]:
+    @property
+    def writer_pids(self) -> tuple[int, ...]:
+        """The processes that land samples now."""
+        pids = [one.pipe.writer_pid() for one in self._watchers.values() if one.pipe is not None]
+        return tuple(pid for pid in pids if pid is not None)
+
+    def close(self, timeout: float = 10.0) -> dict[str, Counters]:
         """Land what waits, and return the counts."""
-        return {version: one.close() for version, one in sorted(self._watchers.items())}
+        return {version: one.close(timeout) for version, one in sorted(self._watchers.items())}
 
 
 def _tenant(exchange: Exchange) -> str | None:
