@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from evolution_lab.cli.options import DEFAULT_DATA, Data, Json
+from evolution_lab.cli.options import DEFAULT_DATA, Config, Data, Json
 from evolution_lab.cli.output import (
     print_json,
     print_result,
@@ -137,17 +137,17 @@ def retain(
 
     Example: evolution-lab lake retain --days 90
     """
-    from evolution_lab.telemetry import Lake
-    from evolution_lab.telemetry.retention import retain as keep
+    from evolution_lab.lab.caring import retain as keep
 
-    lake = _lake(Lake, data)
+    _existing(data)
     with progress_bar("removing") as progress:
-        report = keep(lake, days=days, as_of=utc(as_of), grace=_length(grace), progress=progress)
+        kept = keep(data, days=days, as_of=utc(as_of), grace=_length(grace), progress=progress)
+    report = kept.removal
     if as_json:
-        print_json({"rows": report.rows, "removed": report.to_dicts()})
+        print_json({"rows": report.rows, "removed": report.to_dicts(), "findings": kept.findings})
         return
     print_result(report, "Removed")
-    print_text(f"{report.rows:,} rows removed.")
+    print_text(f"{report.rows:,} rows and {kept.findings:,} old findings removed.")
 
 
 def erase(
@@ -165,15 +165,20 @@ def erase(
     ] = None,
     data: Data = DEFAULT_DATA,
     grace: Grace = "0s",
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Erase one actor or tenant: rows go, findings get a tombstone, exported files are listed.
 
+    Later landings leave them out. A shared state database (setting state_url) is redacted, too.
+
     Example: evolution-lab lake erase --actor u-1841 --exported reports --exported tests/golden
     """
+    from evolution_lab.config import load_config
     from evolution_lab.lab.caring import erase as erase_subject
 
     _existing(data)
+    state_url = load_config(path=config, data_dir=data).state_url
     places = exported or [Path("reports")]
     with progress_bar("erasing") as progress:
         done = erase_subject(
@@ -181,6 +186,7 @@ def erase(
             actor=actor,
             tenant=tenant,
             exported=places,
+            state_url=state_url,
             grace=_length(grace),
             progress=progress,
         )
@@ -190,6 +196,7 @@ def erase(
                 "rows": done.removal.rows,
                 "removed": done.removal.to_dicts(),
                 "redacted": done.redacted,
+                "experiments": list(done.units),
                 "files": [str(path) for path in done.files],
             }
         )

@@ -11,20 +11,23 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import secrets
 import zlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from evolution_lab.errors import CorruptFileError, EvolutionLabError, FormatVersionError
 from evolution_lab.experiments.decisions import CountedOutcomes
 from evolution_lab.experiments.definition import SpecExperiment
-from evolution_lab.experiments.tallies import TALLY, Tallies, added, counts_of
+from evolution_lab.experiments.tallies import TALLY, Tallies, added, counts_of, unit_number
+from evolution_lab.redaction import LabKey
 from evolution_lab.telemetry.publishing import publish_bytes
 
 FORMAT_VERSION: Final = 1
@@ -133,6 +136,53 @@ def counted_in(data: Path) -> Callable[[SpecExperiment], CountedOutcomes]:
         None
     """
     return lambda experiment: merged_counts(data, experiment)
+
+
+def forget_unit(data: Path, forms: Sequence[str]) -> tuple[str, ...]:
+    """Give a unit's counts a random number: they stay as they are, and are nobody's any more.
+
+    A service that counts right now may write a last time under the old number; so the files are
+    looked through until none has it, and a service that knew the unit has to be told of the erasure.
+
+    Args:
+        data: The lab directory.
+        forms: How the unit may be named.
+
+    Returns:
+        The folders of experiments where the unit was found: ``<key>@<version>``.
+
+    Raises:
+        CorruptFileError: A file is not what it should be.
+    """
+    root = data / "lake" / "outcomes"
+    if not root.is_dir():
+        return ()
+    key = LabKey.open(data).secret
+    theirs = np.array([unit_number(form, key) for form in forms], dtype=np.int64)
+    found = set()
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        stranger = secrets.randbits(63) or 1
+        for _ in range(_MOST_TRIES):
+            seen = [_renumbered(folder / part.name, theirs, stranger) for part in _names(folder)]
+            if not any(seen):
+                break
+            found.add(folder.name)
+    return tuple(sorted(found))
+
+
+def _renumbered(path: Path, theirs: npt.NDArray[np.int64], stranger: int) -> bool:
+    try:
+        table, newest = _unpacked(path)
+    except FileNotFoundError:  # Joined meanwhile: the joined file is looked at next.
+        return True
+    mine = np.isin(table["unit"], theirs)
+    if not mine.any():
+        return False
+    table = table.copy()
+    table["unit"][mine] = stranger
+    if path.exists():
+        publish_bytes(path, _packed(added([table]), newest))
+    return True
 
 
 def _listed(folder: Path) -> list[Part]:

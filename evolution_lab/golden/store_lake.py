@@ -30,6 +30,7 @@ from evolution_lab.telemetry.batches import (
 from evolution_lab.telemetry.lake import partition
 from evolution_lab.telemetry.locks import file_lock
 from evolution_lab.telemetry.publishing import publish_parquet, remove_leftovers
+from evolution_lab.telemetry.suppression import suppressed
 
 KIND: Final = "traffic"
 BATCH_SNAPSHOTS: Final = 5_000
@@ -142,6 +143,8 @@ class LakeTrafficStore:
             name = lake.renewed(name)  # One that was taken back is stored under another name.
             if record_path(lake.root, name).is_file():
                 return Added(0, handed)
+            # Under the locks: an erasure waits for them once the list is published.
+            frame = suppressed(lake.root).keep(frame, actor="user_id")
             files = self._write_days(lake, name, frame, days)
             rows = sum(file.rows for file in files)
             if files:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Literal
 
 from evolution_lab.approval import DuckDBSpecSuggestionRepository, SpecSuggestionOrchestrator
 from evolution_lab.display import Progress
 from evolution_lab.errors import InputError
-from evolution_lab.lab.taking_back import files_naming, redact_state, withdraw_findings
-from evolution_lab.redaction import LabKey
+from evolution_lab.experiments.outcome_files import forget_unit
+from evolution_lab.lab.redacting_state import redact_duckdb, redact_postgres
+from evolution_lab.lab.taking_back import files_naming, trim_findings, withdraw_findings
 from evolution_lab.telemetry import Lake
 from evolution_lab.telemetry.compaction import GRACE
 from evolution_lab.telemetry.forgetting import ForgottenReport, forget
-from evolution_lab.telemetry.retention import RemovalReport, erase_rows
+from evolution_lab.telemetry.retention import RemovalReport, cutoff_of, erase_rows
+from evolution_lab.telemetry.retention import retain as retain_rows
+from evolution_lab.telemetry.suppression import pseudonym_of, suppress
 
 Subject = Literal["actor", "tenant"]
 
@@ -42,13 +46,28 @@ class ErasedSubject:
 
     Attributes:
         removal: What left the lake.
-        redacted: Cells of the state database that hold a tombstone now, by table.
+        redacted: Cells of the state databases that hold a tombstone now, by table.
+        units: Experiments whose counts told the subject apart, and do no more.
         files: Exported files and suites that still name the subject.
     """
 
     removal: RemovalReport
     redacted: dict[str, int] = field(default_factory=dict)
+    units: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retained:
+    """What was too old.
+
+    Attributes:
+        removal: What left the lake.
+        findings: Rows of ``intent_snapshots`` that are gone.
+    """
+
+    removal: RemovalReport
+    findings: int
 
 
 def take_back(
@@ -105,19 +124,22 @@ def erase(
     actor: str | None = None,
     tenant: str | None = None,
     exported: Iterable[Path] = (),
+    state_url: str | None = None,
     grace: timedelta = timedelta(0),
     progress: Progress | None = None,
 ) -> ErasedSubject:
-    """Erase one actor or tenant from a lab.
+    """Erase one actor or tenant from a lab, for good: later landings leave their rows out.
 
-    Rows are removed, the state database gets a tombstone where it names the subject; files that were
-    exported are listed, not changed.
+    Rows are removed, the state databases get a tombstone where they name the subject and are written
+    anew, experiments keep their counts but not whose they were; files that were exported are listed,
+    not changed.
 
     Args:
         data: The lab directory.
         actor: Who, as telemetry names them, or their pseudonym.
         tenant: Which tenant, as telemetry names it, or its pseudonym.
         exported: Files and folders that were written from this lab: reports, suites.
+        state_url: The team's PostgreSQL, where that keeps the lab's state.
         grace: How long files stay for readers that listed them before; at once without it.
         progress: Called with (steps done, steps in all) of removing rows.
 
@@ -132,10 +154,42 @@ def erase(
     lake = Lake(Path(data))
     forms = [value]
     if lake.root.is_dir():
-        forms.append(LabKey.open(lake.data_dir).pseudonym(kind, value))
+        forms.append(pseudonym_of(lake.data_dir, kind, value))
+        suppress(lake.root, kind, value)
     removal = erase_rows(lake, forms, kind, grace=grace, progress=progress)
+    redacted = Counter(redact_duckdb(lake.data_dir, forms))
+    if state_url is not None:
+        redacted.update(redact_postgres(state_url, forms))
     return ErasedSubject(
         removal=removal,
-        redacted=redact_state(lake.data_dir, forms),
+        redacted=dict(redacted),
+        units=forget_unit(lake.data_dir, forms),
         files=files_naming(exported, forms),
     )
+
+
+def retain(
+    data: str | Path,
+    *,
+    days: int,
+    as_of: datetime | None = None,
+    grace: timedelta = GRACE,
+    progress: Progress | None = None,
+) -> Retained:
+    """Remove the days that ended more than some days ago, and what was found in them.
+
+    Args:
+        data: The lab directory.
+        days: How many whole days to keep, today not counted; UTC.
+        as_of: Today, aware; now unless given.
+        grace: How long the files stay for readers that listed them before.
+        progress: Called with (steps done, steps in all) of removing rows.
+
+    Raises:
+        InputError: ``days`` is below 1.
+        LockedError: Another process holds a lock for too long.
+    """
+    lake = Lake(Path(data))
+    removal = retain_rows(lake, days=days, as_of=as_of, grace=grace, progress=progress)
+    cutoff = datetime.combine(cutoff_of(days, as_of), time(), tzinfo=UTC)
+    return Retained(removal=removal, findings=trim_findings(lake.data_dir, cutoff))

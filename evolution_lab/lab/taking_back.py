@@ -1,4 +1,4 @@
-"""What was derived from rows that are gone: findings withdrawn, subjects redacted, files named."""
+"""What was derived from rows that are gone: findings withdrawn or too old, files named."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ from typing import Final
 
 import duckdb
 
+from evolution_lab.lab.redacting_state import subject_pattern
 from evolution_lab.telemetry.state import STATE_FILE, open_state
-
-TOMBSTONE: Final = "[erased]"
-"""Stands where a subject was named."""
 
 LARGEST_SEARCHED: Final = 256 << 20
 """Bytes of the largest exported file that is looked into."""
-_SHORTEST: Final = 4
 _SKIPPED: Final = frozenset({".git", ".venv", "node_modules", "__pycache__"})
 
 
@@ -58,31 +55,30 @@ def withdraw_findings(
     return tuple(sorted(gone))
 
 
-def redact_state(data: Path, forms: Sequence[str]) -> dict[str, int]:
-    """Put a tombstone into the place of a subject in every text of the state database.
+def trim_findings(data: Path, before: datetime) -> int:
+    """Delete what was said of windows that all ended before a moment.
 
     Args:
         data: The lab directory.
-        forms: How the subject may be written; too short ones are left, they would hit others.
+        before: Aware. An episode that lasted until then, or longer, stays.
 
     Returns:
-        Cells that were changed, by table.
+        Rows of ``intent_snapshots`` that are gone.
     """
-    pattern = subject_pattern(forms)
-    if pattern is None or not (data / STATE_FILE).is_file():
-        return {}
-    changed: dict[str, int] = {}
+    if not (data / STATE_FILE).is_file():
+        return 0
     with open_state(data) as state:
-        columns = state.execute(
-            "SELECT table_name, column_name FROM information_schema.columns "
-            "WHERE table_schema = 'main' AND data_type IN ('VARCHAR', 'JSON') "
-            "ORDER BY table_name, ordinal_position"
-        ).fetchall()
-        for table, column in columns:
-            cells = _redact_column(state, _quoted(table), _quoted(column), pattern)
-            if cells:
-                changed[table] = changed.get(table, 0) + cells
-    return changed
+        if not _has_table(state, "intent_snapshots"):
+            return 0
+        found = state.execute(
+            "SELECT id, max(coalesce(try_cast(payload ->> '$.windowEnd' AS TIMESTAMPTZ), "
+            "detected_at)) AS lasted FROM intent_snapshots GROUP BY id"
+        )
+        old = [row[0] for row in found.fetchall() if row[1] < before]
+        gone = state.execute(
+            "DELETE FROM intent_snapshots WHERE id IN (SELECT unnest(?::VARCHAR[]))", [old]
+        ).fetchone()
+    return int(gone[0]) if gone else 0
 
 
 def files_naming(folders: Iterable[Path], forms: Sequence[str]) -> tuple[Path, ...]:
@@ -95,42 +91,8 @@ def files_naming(folders: Iterable[Path], forms: Sequence[str]) -> tuple[Path, .
     pattern = subject_pattern(forms)
     if pattern is None:
         return ()
-    wanted = re.compile(pattern.encode())
+    wanted = re.compile(pattern.regex.encode())
     return tuple(path for path in _files(folders) if any(map(wanted.search, _contents(path))))
-
-
-def subject_pattern(forms: Sequence[str]) -> str | None:
-    r"""Return a pattern for RE2 and Python that finds a subject as a whole word, in JSON, too.
-
-    Examples:
-        >>> bool(re.search(subject_pattern(["acme"]), '{"tenant":"acme"}'))
-        True
-        >>> bool(re.search(subject_pattern(["acme"]), "acmeology"))
-        False
-    """
-    written = {form for form in forms if len(form) >= _SHORTEST}
-    written |= {json.dumps(form)[1:-1] for form in written}
-    written |= {json.dumps(form, ensure_ascii=False)[1:-1] for form in written}
-    if not written:
-        return None
-    either = "|".join(re.escape(form) for form in sorted(written, key=lambda f: (-len(f), f)))
-    return rf"(^|[^A-Za-z0-9_])(?:{either})($|[^A-Za-z0-9_])"
-
-
-def _redact_column(state: duckdb.DuckDBPyConnection, table: str, column: str, pattern: str) -> int:
-    matches = f"regexp_matches(CAST({column} AS VARCHAR), ?)"
-    counted = state.execute(f"SELECT count(*) FROM {table} WHERE {matches}", [pattern]).fetchone()  # noqa: S608 (names quoted)
-    cells = counted[0] if counted else 0
-    if cells:
-        replaced = f"regexp_replace(CAST({column} AS VARCHAR), ?, ?, 'g')"
-        # Twice: neighbours share the character between them.
-        twice = f"regexp_replace({replaced}, ?, ?, 'g')"
-        put = rf"\1{TOMBSTONE}\2"
-        state.execute(
-            f"UPDATE {table} SET {column} = {twice} WHERE {matches}",  # noqa: S608
-            [pattern, put, pattern, put, pattern],
-        )
-    return int(cells)
 
 
 def _overlaps(payload: dict[str, object], first: datetime, last: datetime) -> bool:
@@ -144,10 +106,6 @@ def _overlaps(payload: dict[str, object], first: datetime, last: datetime) -> bo
 
 def _has_table(state: duckdb.DuckDBPyConnection, name: str) -> bool:
     return name in {row[0] for row in state.execute("SHOW TABLES").fetchall()}
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _files(folders: Iterable[Path]) -> Iterator[Path]:

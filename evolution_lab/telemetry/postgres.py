@@ -95,6 +95,26 @@ class PostgresPart:
                 "answers and in which the user may create tables."
             ) from None
 
+    def rewrite(self, tables: Sequence[str]) -> None:
+        """Write tables anew: what was deleted or changed leaves their pages for good.
+
+        Raises:
+            LakeError: The database cannot be reached, or refuses: only a table's owner may.
+        """
+        from sqlalchemy.exc import DBAPIError
+
+        try:
+            with self._engine.connect() as connection:
+                outside = connection.execution_options(isolation_level="AUTOCOMMIT")
+                for table in tables:
+                    _run(outside, f'VACUUM FULL "{table}"')
+        except DBAPIError as error:
+            kind = type(error.orig).__name__
+            raise LakeError(
+                f"{self.place}: {', '.join(tables)} cannot be written anew ({kind}); have their "
+                "owner run VACUUM FULL, so that what was erased leaves the disk."
+            ) from None
+
     def _lock(self, connection: Connection) -> None:
         _run(connection, f"SET LOCAL lock_timeout = '{WAIT_SECONDS:.0f}s'")
         _run(connection, "SELECT pg_advisory_xact_lock(:key)", key=_lock_key(self.part))

@@ -35,7 +35,7 @@ class SourceLanding:
         batches: Ids of the batches published.
         services: Services seen in the added rows, sorted.
         dropped_attributes: Attributes left out, counted by name.
-        left_out: Rows outside the limits of the landing.
+        left_out: Rows outside the limits of the landing, and of who was erased.
         reading: Of a table, how its columns were read: role to ``COLUMN:UNIT``, and ``tz``.
         note: Why an input was skipped, or what is odd about it.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 import polars as pl
@@ -77,6 +77,22 @@ class RemovalReport(ResultMixin):
         return [{"folder": each.folder, "rows": each.rows} for each in self.removed]
 
 
+def cutoff_of(days: int, as_of: datetime | None = None) -> date:
+    """Return the first day that ``retain`` keeps.
+
+    Raises:
+        InputError: ``days`` is below 1.
+
+    Examples:
+        >>> cutoff_of(30, datetime(2026, 3, 31, 12, tzinfo=UTC))
+        datetime.date(2026, 3, 1)
+    """
+    if days < 1:
+        raise InputError(f"days == {days}, must be at least 1.")
+    today = (as_of or datetime.now(UTC)).astimezone(UTC)
+    return (today - timedelta(days=days)).date()
+
+
 def retain(
     lake: Lake,
     *,
@@ -102,10 +118,7 @@ def retain(
         InputError: ``days`` is below 1.
         LockedError: Another process holds a lock for longer than the wait.
     """
-    if days < 1:
-        raise InputError(f"days == {days}, must be at least 1.")
-    today = (as_of or datetime.now(UTC)).astimezone(UTC)
-    cutoff = (today - timedelta(days=days)).date()
+    cutoff = cutoff_of(days, as_of)
     old = {r.batch for r in lake.records() if r.landed_at.date() < cutoff}
 
     def kept(kind: Kind, folder: str, rows: pl.DataFrame) -> pl.DataFrame:

@@ -6,7 +6,9 @@ transaction takes a lock beside the file with a bounded wait, opens it, commits 
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ import duckdb
 
 from evolution_lab.errors import CorruptFileError, FormatVersionError, LakeError, LockedError
 from evolution_lab.telemetry.locks import file_lock
+from evolution_lab.telemetry.publishing import sync_folder
 
 STATE_FILE: Final = "evolution.duckdb"
 STATE_FORMAT_VERSION: Final = 1
@@ -85,6 +88,45 @@ def open_state(
             connection.execute("COMMIT")
         finally:
             connection.close()
+
+
+def rewrite_state(data_dir: Path | str, *, wait_seconds: float = WAIT_SECONDS) -> None:
+    """Write the state database anew: what was deleted or changed leaves its pages for good.
+
+    A kill leaves the old file, or the new one. Nothing happens where there is no database.
+
+    Args:
+        data_dir: The lab directory.
+        wait_seconds: How long to wait for another process.
+
+    Raises:
+        LockedError: Another process holds the database for longer than the wait; names its pid.
+        CorruptFileError: The file is not a DuckDB database, or is damaged.
+    """
+    path = Path(data_dir) / STATE_FILE
+    if not path.is_file():
+        return
+    fresh = path.with_name(f".{STATE_FILE}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    with file_lock(path.with_name(f"{STATE_FILE}.lock"), wait_seconds=wait_seconds):
+        connection = _connect(path, min(wait_seconds, FOREIGN_WAIT_SECONDS))
+        try:
+            row = connection.execute("SELECT current_database()").fetchone()
+            assert row is not None
+            quoted = str(fresh).replace("'", "''")
+            connection.execute(f"ATTACH '{quoted}' AS rewritten")
+            name = str(row[0]).replace('"', '""')
+            connection.execute(f'COPY FROM DATABASE "{name}" TO rewritten')
+            connection.execute("DETACH rewritten")
+        except duckdb.Error as error:
+            fresh.unlink(missing_ok=True)
+            raise CorruptFileError(_corrupt(path, error)) from error
+        finally:
+            connection.close()
+        with fresh.open("rb") as file:
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        path.with_name(f"{STATE_FILE}.wal").unlink(missing_ok=True)
+        sync_folder(path.parent)
 
 
 def _connect(path: Path, wait_seconds: float) -> duckdb.DuckDBPyConnection:

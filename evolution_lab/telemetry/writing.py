@@ -26,6 +26,7 @@ from evolution_lab.telemetry.publishing import publish_parquet, remove_leftovers
 from evolution_lab.telemetry.quarantine import not_yet_quarantined, quarantine_frame
 from evolution_lab.telemetry.reading import RAW_SCHEMA, Chunk, Reject
 from evolution_lab.telemetry.redacting import RowRedactor
+from evolution_lab.telemetry.suppression import suppressed
 from evolution_lab.telemetry.validation import normalise, validate
 
 BATCH_ROWS: Final = 250_000
@@ -184,6 +185,7 @@ class BatchWriter:
         rows = _with_op_id(self.redactor.rows(distinct(rows)))
         rows = check(rows.select(list(polars_schema(SAMPLES))).sort("timestamp", "row_id"), SAMPLES)
         if self.dry_run:
+            rows, record, judged = self._without_erased(rows, record, judged)
             parts = {day: self.landed.claim(_of_day(rows, day), day) for day in days}
             refused = not_yet_quarantined(self.lake, refused)
             return self._finished(record, judged, parts, refused, dropped), _joined_days(parts)
@@ -193,6 +195,7 @@ class BatchWriter:
             # While this process waited, the same input may have been taken back.
             base = record.batch.partition("-")[0]
             record = replace(record, batch=self.lake.renewed(base))
+            rows, record, judged = self._without_erased(rows, record, judged)
             parted = {day: self.landed.parted(_of_day(rows, day), day) for day in days}
             parts = {day: new for day, (new, _) in parted.items()}
             holders: Counter[str] = sum((held for _, held in parted.values()), Counter())
@@ -203,6 +206,14 @@ class BatchWriter:
             finished = replace(finished, files=files)
             publish_record(self.lake.root, finished)
         return finished, _joined_days(parts)
+
+    def _without_erased(
+        self, rows: pl.DataFrame, record: BatchRecord, judged: int
+    ) -> tuple[pl.DataFrame, BatchRecord, int]:
+        """Leave out who was erased; under the locks, so that an erasure is not passed by."""
+        kept = suppressed(self.lake.root).keep(rows, actor="actor_id")
+        theirs = rows.height - kept.height
+        return kept, replace(record, left_out=record.left_out + theirs), judged - theirs
 
     def _write_files(
         self, batch: str, parts: Mapping[date, pl.DataFrame], refused: pl.DataFrame

@@ -80,7 +80,7 @@ def test_a_flush_that_failed_late_is_not_added_twice(tmp_path, monkeypatch) -> N
         raise OSError("no space")
 
     with monkeypatch.context() as patched:
-        patched.setattr("evolution_lab.telemetry.publishing._sync_folder", fails)
+        patched.setattr("evolution_lab.telemetry.publishing.sync_folder", fails)
         folder.mkdir(parents=True)
         with pytest.raises(OSError, match="no space"):
             writer.add(tallies([a_row(1)]), NOW)

@@ -16,7 +16,7 @@ from evolution_lab.errors import InputError, LockedError, UnknownNameError
 from evolution_lab.golden.store_lake import LakeTrafficStore
 from evolution_lab.lab import Lab
 from evolution_lab.lab.caring import erase
-from evolution_lab.lab.taking_back import TOMBSTONE
+from evolution_lab.lab.redacting_state import TOMBSTONE
 from evolution_lab.records import OperationRef, TrafficSnapshot
 from evolution_lab.schemas import SAMPLES, check
 from evolution_lab.telemetry.compaction import compact
