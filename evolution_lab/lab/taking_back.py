@@ -70,13 +70,15 @@ def trim_findings(data: Path, before: datetime) -> int:
     with open_state(data) as state:
         if not _has_table(state, "intent_snapshots"):
             return 0
-        found = state.execute(
-            "SELECT id, max(coalesce(try_cast(payload ->> '$.windowEnd' AS TIMESTAMPTZ), "
-            "detected_at)) AS lasted FROM intent_snapshots GROUP BY id"
-        )
-        old = [row[0] for row in found.fetchall() if row[1] < before]
+        # As numbers: times with a zone would need a package more.
+        old = state.execute(
+            "SELECT id FROM intent_snapshots GROUP BY id HAVING epoch_us(max(coalesce("
+            "try_cast(payload ->> '$.windowEnd' AS TIMESTAMPTZ), detected_at))) < ?",
+            [int(before.timestamp()) * 1_000_000],
+        ).fetchall()
         gone = state.execute(
-            "DELETE FROM intent_snapshots WHERE id IN (SELECT unnest(?::VARCHAR[]))", [old]
+            "DELETE FROM intent_snapshots WHERE id IN (SELECT unnest(?::VARCHAR[]))",
+            [[row[0] for row in old]],
         ).fetchone()
     return int(gone[0]) if gone else 0
 
