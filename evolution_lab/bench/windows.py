@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from math import log
@@ -12,8 +13,10 @@ import polars as pl
 
 from evolution_lab.bench.interleaved import Timing, ratio, table, timed_in_turns
 from evolution_lab.bench.targets import BenchReport, Peer, Target
-from evolution_lab.bench.window_data import WINDOWS, landed_lake, write_source
+from evolution_lab.bench.window_data import WINDOW, WINDOWS, landed_lake, write_source
 from evolution_lab.bench.window_programs import COLUMNS, LOOP_ROWS
+from evolution_lab.telemetry import Lake
+from evolution_lab.windows.refreshing import refresh, stored_sums
 
 Progress = Callable[[int, int], None]
 
@@ -26,7 +29,7 @@ FEW_OPERATIONS, MANY_OPERATIONS = 100, 10_000
 _MODULE: Final = "evolution_lab.bench.window_programs"
 _PROGRAMS: Final = (
     "scan", "projection", "entry", "samples", "duckdb_samples", "duckdb_projection", "chdb_samples",
-    "polars_streaming", "pandas_samples", "python_loop",
+    "polars_streaming", "pandas_samples", "python_loop", "refresh_all", "refresh_one",
 )  # fmt: skip
 _FASTER: Final = {
     "duckdb_samples": ("F2-duckdb", 5.0, "DuckDB's quantile_cont on the landed samples"),
@@ -34,9 +37,10 @@ _FASTER: Final = {
     "duckdb_projection": ("F2-duckdb-sorted", 3.0, "DuckDB's quantile_cont on the projection"),
     "pandas_samples": ("F2-pandas", 30.0, "a pandas groupby on the landed samples"),
 }
+_OURS_ALONE: Final = ("projection", "python_loop", "refresh_all", "refresh_one")
 _EXACT: Final = 1e-9
 LEAST_ROWS: Final = 10_000_000
-_NEED_ROWS: Final = ("F1-scan", "F2-pandas")
+_NEED_ROWS: Final = ("F1-scan", "F2-pandas", "F5-refresh")
 """Targets that say nothing of fewer calls: a few milliseconds for each file outweigh the rest."""
 
 
@@ -106,13 +110,14 @@ def _peers(folder: Path, rows: int, progress: Progress | None) -> BenchReport:
         )
     )
     targets.append(_agreement(folder, timings))
+    targets += _refreshed(folder, timings, on)
     if rows < LEAST_ROWS:
         targets = [target for target in targets if target.id not in _NEED_ROWS]
     loop = timings["python_loop"]
     peers = [
         Peer(name=name, what="times our CPU", value=ratio(timing, ours)[0])
         for name, timing in timings.items()
-        if name != "projection" and timing.cpu and name != "python_loop"
+        if timing.cpu and name not in _OURS_ALONE
     ]
     share = rows / min(rows, LOOP_ROWS)
     peers.append(
@@ -124,6 +129,31 @@ def _peers(folder: Path, rows: int, progress: Progress | None) -> BenchReport:
         )
     )
     return BenchReport(tuple(targets), tuple(peers), {f"Windows of {on}": table(timings)})
+
+
+def _refreshed(folder: Path, timings: Mapping[str, Timing], on: str) -> list[Target]:
+    value, interval = ratio(timings["refresh_all"], timings["refresh_one"])
+    lake = Lake(folder / "lab")
+    step_by_step = stored_sums(lake, window=WINDOW)
+    shutil.rmtree(lake.root / "windows")
+    refresh(lake, window=WINDOW)
+    return [
+        Target(
+            id="F5-refresh",
+            value=value,
+            interval=interval,
+            target=50,
+            bound="at least",
+            what=f"CPU of making all windows by that of making the one that a late row changed; {on}.",
+        ),
+        Target(
+            id="F5-equal",
+            value=float(step_by_step.equals(stored_sums(lake, window=WINDOW))),
+            target=1.0,
+            bound="at least",
+            what="Whether windows made step by step equal those made from scratch, to the last bit.",
+        ),
+    ]
 
 
 def _growth(folder: Path, progress: Progress | None) -> BenchReport:

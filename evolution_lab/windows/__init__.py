@@ -14,6 +14,7 @@ from evolution_lab.windows.engine_windows import aggregate_on
 from evolution_lab.windows.landed_windows import LandedWindows, aggregate_landed
 from evolution_lab.windows.operations import operation_samples
 from evolution_lab.windows.ready_windows import read_windows
+from evolution_lab.windows.refreshing import RefreshReport, refresh, stored_sums
 from evolution_lab.windows.rollups import roll_up
 from evolution_lab.windows.sample_frames import sample_frame
 from evolution_lab.windows.sequences import operation_sequences
@@ -22,6 +23,7 @@ from evolution_lab.windows.spans import SpanTree, span_tree
 __all__ = [
     "IntentAggregator",
     "LandedWindows",
+    "RefreshReport",
     "SpanTree",
     "WindowSnapshot",
     "aggregate",
@@ -33,8 +35,10 @@ __all__ = [
     "operation_samples",
     "operation_sequences",
     "read_windows",
+    "refresh",
     "roll_up",
     "sample_frame",
     "span_tree",
+    "stored_sums",
     "trace_companions",
 ]

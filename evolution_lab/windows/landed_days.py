@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -101,6 +101,12 @@ class LandedDays:
         if len(parts) == 1:
             return [make(parts[0])]
         return [make(merged(parts))] if parts else []
+
+    def failed(self) -> Iterator[tuple[date, pl.DataFrame]]:
+        """Yield the failed rows of the days read so far."""
+        for day, frames in self.failures.items():
+            for frame in frames:
+                yield day, frame
 
     def _files(self, day: date) -> tuple[BatchFile, ...]:
         """Return the sample files of a day that are read themselves."""

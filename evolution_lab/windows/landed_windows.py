@@ -11,7 +11,7 @@ Three ways, the same bytes:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -135,7 +135,7 @@ def aggregate_landed(  # noqa: PLR0913 - the keywords of ``aggregate``, and the 
         columns = sums.join(names.select("op_id"), on="op_id", how="semi")
         if columns.height:
             frame = finished(
-                columns.join(_top_errors(days, window, since, until), on=GROUP, how="left"),
+                columns.join(top_errors(days.failed(), window, since, until), on=GROUP, how="left"),
                 names,
                 last,
                 window,
@@ -250,20 +250,30 @@ def _obstacle(
     return None
 
 
-def _top_errors(
-    days: LandedDays, window: timedelta, since: datetime | None, until: datetime | None
+def top_errors(
+    failures: Iterable[tuple[date, pl.DataFrame]],
+    window: timedelta,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> pl.DataFrame:
+    """Return the most frequent errors of each operation and window, as ``top_errors``.
+
+    Args:
+        failures: Days and their failed rows, with the columns of ``runs.FAILURES``.
+        window: Whole minutes; divides a day.
+        since: Whole minute; rows at or after it.
+        until: Whole minute; rows before it.
+    """
     frames = [pl.LazyFrame(schema={**FAILURES, "slot": pl.Int64()})]
-    for day, failures in days.failures.items():
+    for day, frame in failures:
         first, end = minutes_within(day, since, until) or WHOLE_DAY
         first_slot = slot_of_moment(EPOCH + (day - EPOCH.date()), window)
         minute = pl.col("minute").cast(pl.Int64)
-        frames += [
+        frames.append(
             frame.lazy()
             .filter((pl.col("minute") >= first) & (pl.col("minute") < end))
             .with_columns(slot=first_slot + minute // (window // MINUTE))
-            for frame in failures
-        ]
+        )
     counts = (
         pl.concat(frames)
         .group_by(*GROUP, "error_code")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import polars as pl
@@ -109,19 +109,30 @@ def project(
     return added
 
 
-def read_narrow(lake: Lake, files: Sequence[BatchFile], *, with_failures: bool = True) -> NarrowDay:
+def read_narrow(
+    lake: Lake,
+    files: Sequence[BatchFile],
+    *,
+    with_failures: bool = True,
+    within: Sequence[tuple[datetime, datetime]] = (),
+) -> NarrowDay:
     """Read the narrow rows of sample files of one day.
 
     Args:
         lake: Their lake.
         files: Live files.
         with_failures: Whether to read error codes, too.
+        within: Only rows in one of these spans of time, end excluded; all without any.
     """
     parts, failures, between = [], [pl.DataFrame(schema=FAILURES)], 0
     for at in range(0, len(files), _READ_AT_ONCE):
         paths = [lake.root / file.path for file in files[at : at + _READ_AT_ONCE]]
         facts = [_facts(path) for path in paths]
         scan = pl.scan_parquet(paths, hive_partitioning=False, glob=False)
+        if within:
+            began = pl.col("timestamp")
+            spans = [(began >= first) & (began < end) for first, end in within]
+            scan = scan.filter(pl.any_horizontal(spans))
         if not all(answering for answering, _ in facts):
             other = pl.col("kind").is_not_null() & ~pl.col("kind").is_in(ANSWERING)
             inner = other & pl.col("parent_span_id").is_not_null()
