@@ -265,7 +265,9 @@ def main(arguments: list[str]) -> None:
     """Run one program and print what it took."""
     name, data_dir, result = arguments
     lake = Lake(Path(data_dir))
-    PREPARATIONS.get(name, lambda _: None)(lake)
+    prepare = PREPARATIONS.get(name)
+    if prepare is not None:
+        prepare(lake)
     wall, cpu = time.perf_counter(), time.process_time()
     frame = PROGRAMS[name](lake)
     took = {
