@@ -27,12 +27,14 @@ from evolution_lab.telemetry.rewriting import (
     write_joined,
     writing_to,
 )
-from evolution_lab.telemetry.swaps import Swap, next_number, publish_swap, swap_paths
+from evolution_lab.telemetry.swaps import Swap, fold_swaps, next_number, publish_swap
 
 Progress = Callable[[int, int], None]
 
 JOINED_ROWS: Final = 1_000_000
 """Rows that a joined file is filled up to; bounds the memory of compaction."""
+FOLD_FROM: Final = 16
+"""Records of swaps that are made one, once the grace of all of them has ended."""
 GRACE: Final = timedelta(minutes=15)
 """How long replaced files stay for readers that listed them before."""
 
@@ -111,6 +113,8 @@ def compact(
         return CompactionReport(folders=(), deleted=0, waiting=0)
     done: list[CompactedFolder] = []
     with maintaining(lake, wait_seconds=wait_seconds):
+        already, _ = sweep(lake, grace=grace)
+        _fold(lake, grace=grace)
         folders = [
             (kind, folder)
             for kind in KINDS.values()
@@ -125,7 +129,7 @@ def compact(
                 progress(number + 1, len(folders))
         deleted, waiting = sweep(lake, grace=grace)
     project(lake, grace=grace, wait_seconds=wait_seconds)
-    return CompactionReport(folders=tuple(done), deleted=deleted, waiting=waiting)
+    return CompactionReport(folders=tuple(done), deleted=already + deleted, waiting=waiting)
 
 
 def sweep(lake: Lake, *, grace: timedelta) -> tuple[int, int]:
@@ -144,18 +148,36 @@ def sweep(lake: Lake, *, grace: timedelta) -> tuple[int, int]:
     for record in lake.records():
         of_forgotten[record.batch] = [f.path for own in record.files.values() for f in own]
     deleted = waiting = 0
-    for path, swap in zip(swap_paths(lake.root), lake.swaps(), strict=True):
-        paths = [*swap.replaces, *(p for b in swap.forgets for p in of_forgotten.get(b, ()))]
+    for path, whole in lake.swap_files():
+        swaps = whole.folded or (whole,)
+        forgets = [batch for swap in swaps for batch in swap.forgets]
+        paths = [each for swap in swaps for each in swap.replaces]
+        paths += [p for batch in forgets for p in of_forgotten.get(batch, ())]
         present = [lake.root / each for each in paths if (lake.root / each).is_file()]
         if path.stat().st_mtime > limit:
             waiting += len(present)
             continue
         for file in present:
             file.unlink(missing_ok=True)
-        for batch in swap.forgets:
+        for batch in forgets:
             record_path(lake.root, batch).unlink(missing_ok=True)
         deleted += len(present)
     return deleted, waiting
+
+
+def _fold(lake: Lake, *, grace: timedelta) -> None:
+    """Make one file of the records of swaps that nobody waits for any more."""
+    limit = time.time() - grace.total_seconds()
+    files = lake.swap_files()
+    if len(files) < FOLD_FROM or any(path.stat().st_mtime > limit for path, _ in files):
+        return
+    swaps = lake.swaps()
+    present = any((lake.root / path).exists() for swap in swaps for path in swap.replaces)
+    forgotten = any(
+        record_path(lake.root, batch).exists() for swap in swaps for batch in swap.forgets
+    )
+    if not present and not forgotten:
+        fold_swaps(lake.root, files)
 
 
 def _compact_folder(

@@ -28,10 +28,12 @@ from evolution_lab.errors import CorruptFileError, InputError
 from evolution_lab.schemas import OPERATIONS, QUARANTINE, SAMPLES, check, empty, polars_schema
 from evolution_lab.telemetry.batches import BatchFile, BatchRecord, read_record
 from evolution_lab.telemetry.locks import file_lock
-from evolution_lab.telemetry.swaps import Swap, read_swap, swap_paths
+from evolution_lab.telemetry.swaps import Swap, counting_swaps, read_swap, swap_paths
 
 if TYPE_CHECKING:
     from pandera.polars import DataFrameSchema
+
+_MOST_TRIES = 50
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,32 @@ class Lake:
             CorruptFileError: A record of a swap cannot be read.
             FormatVersionError: One was written by a newer version of this package.
         """
-        paths = swap_paths(self.root)
-        for path in paths:
-            if path.name not in self._swaps_read:
-                self._swaps_read[path.name] = read_swap(path)
-        return tuple(self._swaps_read[path.name] for path in paths)
+        return tuple(each for _, swap in self.swap_files() for each in (swap.folded or (swap,)))
+
+    def swap_files(self) -> list[tuple[Path, Swap]]:
+        """Return the files of swaps that count, oldest first.
+
+        Raises:
+            CorruptFileError: One cannot be read, or is missing.
+            FormatVersionError: One was written by a newer version of this package.
+        """
+        for _ in range(_MOST_TRIES):
+            found = []
+            try:
+                for path in swap_paths(self.root):
+                    swap = self._swaps_read.get(path.name)
+                    found.append((path, swap or read_swap(path)))
+            except FileNotFoundError:
+                continue  # Folded between the listing and now.
+            counting = counting_swaps(found)
+            if counting is not None:
+                self._swaps_read.clear()
+                self._swaps_read.update({path.name: swap for path, swap in counting})
+                return counting
+        raise CorruptFileError(
+            f"{self.root / 'superseded'} lacks one of its numbered files; restore it, or rows that "
+            "were joined or removed count again."
+        )
 
     def renewed(self, batch: str) -> str:
         """Return the id under which a batch is to be published, now that some may be forgotten.
