@@ -12,7 +12,6 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -20,6 +19,7 @@ from evolution_lab.config import load_config
 from evolution_lab.contracts.registry import ExecutedCall
 from evolution_lab.errors import ConfigError
 from evolution_lab.golden.http_snapshots import LARGEST_BODY, HeaderList
+from evolution_lab.golden.recorder_counts import RecorderCounts
 from evolution_lab.golden.recorder_queue import FrameQueue
 from evolution_lab.golden.recorder_sinks import Sink, StoreSink, WriterSink
 from evolution_lab.golden.reservoir import RESERVED, Reservoir
@@ -48,42 +48,6 @@ _SHARE_BITS: Final = 56
 _EXIT_SECONDS: Final = 3.0
 _SHAPED: Final = 32
 _KEY_BYTES: Final = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecorderCounts:
-    """What a recorder has done since its process began; nothing is lost without being counted.
-
-    ``seen == unsampled + sampled + kept_errors + kept_rare``, and the last three together are
-    ``dropped + written + duplicates + refused + lost + waiting``; after ``close`` nothing waits.
-
-    Attributes:
-        seen: Calls.
-        unsampled: Calls that were not chosen.
-        sampled: Calls chosen by their trace.
-        kept_errors: Errors that sampling had passed over.
-        kept_rare: Rare outcomes that sampling had passed over.
-        dropped: Chosen, but nobody could take them: reason and number.
-        written: Stored.
-        duplicates: Stored before.
-        refused: Dropped where they are sanitised: they could not be, or no test could be made of them.
-        lost: The writer was killed before it had stored them.
-        waiting: On their way.
-        operations: Calls seen by operation, sorted; what lies beyond 10,000 kinds is not told apart.
-    """
-
-    seen: int = 0
-    unsampled: int = 0
-    sampled: int = 0
-    kept_errors: int = 0
-    kept_rare: int = 0
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    written: int = 0
-    duplicates: int = 0
-    refused: int = 0
-    lost: int = 0
-    waiting: int = 0
-    operations: Mapping[str, int] = field(default_factory=dict)
 
 
 class TrafficRecorder:
@@ -330,13 +294,13 @@ class TrafficRecorder:
     def __call__(self, exchange: Exchange) -> None:
         """Record an exchange, if it is chosen; the middleware's listener."""
         try:
-            session = self._name("session", exchange)
-            names = (self._name("tenant", exchange), self._name("user", exchange), session)
+            by_session = self.sample_by == "session"
+            session = self._name("session", exchange) if by_session else None
             operation = self._operation(exchange)
         except Exception as problem:  # noqa: BLE001
             self._failed("unrecordable", problem, chosen=False)
             return
-        self._exchange(exchange, operation, names)
+        self._exchange(exchange, operation, session)
 
     def close(self, timeout: float = 10.0) -> RecorderCounts:
         """Have everything stored that waits, and return the counts; a later call begins anew."""
@@ -386,14 +350,11 @@ class TrafficRecorder:
         self,
         exchange: Exchange,
         operation: OperationRef,
-        names: tuple[str | None, str | None, str | None],
+        session: str | None,
     ) -> None:
-        tenant, user, session = names
-        by_session = session is not None and self.sample_by == "session"
-        share = share_of(session if by_session and session else exchange.trace_id)
+        share = share_of(session or exchange.trace_id)
         status = exchange.status_code
-        headers = exchange.response_headers
-        shape = next((value for name, value in headers if name == "content-type"), None)
+        shape = exchange.response_header("content-type")
         raised = type(exchange.error).__qualname__ if exchange.error is not None else None
         kind = (operation.key, status, shape, raised)
         reason = self._choose(share, kind, failed=(status or 500) >= 400)
@@ -412,6 +373,13 @@ class TrafficRecorder:
             with self._lock:
                 self._dropped["large"] += 1
             return
+        try:  # Who it was is asked for what is kept only: most exchanges end above.
+            tenant, user = self._name("tenant", exchange), self._name("user", exchange)
+            if session is None:
+                session = self._name("session", exchange)
+        except Exception as problem:  # noqa: BLE001
+            self._failed("unrecordable", problem, chosen=True)
+            return
         metadata = {"exception": raised} if raised else {}
         call = {
             "key": operation.key,
@@ -424,7 +392,7 @@ class TrafficRecorder:
                 exchange.request_headers,
                 sent,
                 status,
-                headers,
+                exchange.response_headers,
                 got,
             ),
             "started_ns": exchange.started_ns,
@@ -439,7 +407,7 @@ class TrafficRecorder:
         answer = self._resolve_operation(exchange) if self._resolve_operation else None
         if answer:
             return self._maker.operation(answer)
-        return self._maker.sample(exchange).operation
+        return self._maker.operation_of(exchange)
 
     def _name(self, kind: str, exchange: Exchange) -> str | None:
         resolve = self._resolve[kind]

@@ -82,22 +82,36 @@ class _Request:
     send: Send
     ended: bool = False
 
+    # What is noted is noted here and not in a function of its own: each call of one is a share of
+    # what being watched costs.
+
     async def receive_and_see(self) -> Message:
         message = await self.receive()
         if message["type"] == "http.request":
-            self._see(self.seen.request_part, message.get("body") or b"")
+            try:
+                self.seen.request_part(message.get("body") or b"")
+            except Exception as error:  # noqa: BLE001 - the answer matters more than our notes
+                self.watcher.failed("watching", error)
         return message
 
     async def send_and_see(self, message: Message) -> None:
         kind = message["type"]
-        if kind == "http.response.start":
-            self._see(self.seen.answer_begins, message["status"], message.get("headers") or ())
-        await self.send(message)
         if kind == "http.response.body":
-            self._see(self.seen.response_part, message.get("body") or b"")
+            await self.send(message)
+            try:
+                self.seen.response_part(message.get("body") or b"")
+            except Exception as error:  # noqa: BLE001
+                self.watcher.failed("watching", error)
             if not message.get("more_body", False):
                 self._answered()
-        elif kind == "http.response.pathsend":
+            return
+        if kind == "http.response.start":
+            try:
+                self.seen.answer_begins(message["status"], message.get("headers") or ())
+            except Exception as error:  # noqa: BLE001
+                self.watcher.failed("watching", error)
+        await self.send(message)
+        if kind == "http.response.pathsend":
             self._answered()
 
     def _answered(self) -> None:
@@ -109,12 +123,6 @@ class _Request:
         if not self.ended:
             self.ended = True
             self.watcher.finished(self.seen, _running_loop())
-
-    def _see(self, note: Callable[..., None], *arguments: object) -> None:
-        try:
-            note(*arguments)
-        except Exception as error:  # noqa: BLE001 - the answer matters more than our notes
-            self.watcher.failed("watching", error)
 
 
 def _running_loop() -> Loop | None:

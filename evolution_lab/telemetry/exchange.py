@@ -128,6 +128,14 @@ class Exchange:
         """Return the first request header of a name, in any case of letters, or None."""
         return request_header(self.protocol, self.request, name)
 
+    def response_header(self, name: str) -> str | None:
+        """Return the answer's first header of a name, in any case of letters, or None."""
+        wanted = name.lower()
+        for key, value in self.raw_response_headers:
+            if len(key) == len(wanted) and _text(key).lower() == wanted:
+                return _text(value)
+        return None
+
 
 def _texts(headers: Iterable[tuple[Any, Any]]) -> tuple[tuple[str, str], ...]:
     return tuple((_text(name).lower(), _text(value)) for name, value in headers)

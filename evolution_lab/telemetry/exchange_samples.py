@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from evolution_lab.records import OperationRef, TelemetrySample
 from evolution_lab.records.telemetry import Channel, NameSource
@@ -15,6 +15,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_NAME: Final = 300
 _LONGEST_TEXT: Final = 1_000
 _MOST_DERIVED: Final = 1_000
+_MOST_REFS: Final = 5_000
 
 
 @dataclass(eq=False)
@@ -33,9 +34,23 @@ class SampleMaker:
     version: str | None = None
     environment: str | None = None
     _derived: set[str] = field(default_factory=set, init=False, repr=False)
+    _refs: dict[str, OperationRef] = field(default_factory=dict, init=False, repr=False)
 
-    def sample(self, exchange: Exchange) -> TelemetrySample:
+    def sample(
+        self,
+        exchange: Exchange,
+        *,
+        operation: OperationRef | str | None = None,
+        tenant_id: str | None = None,
+        actor_id: str | None = None,
+    ) -> TelemetrySample:
         """Return the sample of an exchange.
+
+        Args:
+            exchange: What was seen.
+            operation: What a resolver named it; method and route template for None.
+            tenant_id: Whose request it was.
+            actor_id: Who made it.
 
         Examples:
             >>> seen = Exchange(protocol="asgi", method="GET", path="/users/7", route=None,
@@ -45,6 +60,17 @@ class SampleMaker:
             >>> print(made.operation, made.success, made.error_code, made.name_source)
             accounts · GET /users/{id} False 503 derived
         """
+        fields = self.fields(exchange, operation, tenant_id, actor_id)
+        return TelemetrySample(**fields)
+
+    def fields(
+        self,
+        exchange: Exchange,
+        operation: OperationRef | str | None = None,
+        tenant_id: str | None = None,
+        actor_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Return the fields of an exchange's sample: to be sent, they need not be a record first."""
         error, status = exchange.error, exchange.status_code
         success = exchange.success
         code = message = None
@@ -54,25 +80,42 @@ class SampleMaker:
             code = "incomplete-answer"
         elif status is not None and status >= 400:
             code = str(status)
-        key, name_source, channel = self._name(exchange)
-        return TelemetrySample(
-            operation=OperationRef(key, self.service, self.version),
-            timestamp=_EPOCH + timedelta(microseconds=exchange.started_ns // 1_000),
-            duration_ns=exchange.duration_ns,
-            success=success,
-            kind="server",
-            environment=self.environment,
-            status_code=status,
-            error_code=code,
-            error_message=message,
-            trace_id=exchange.trace_id,
-            span_id=exchange.span_id,
-            parent_span_id=exchange.parent_span_id,
-            channel=channel,
-            payload_bytes=exchange.request_bytes,
-            name_source=name_source,
-            variant_id=exchange.variant_id,
-        )
+        ref, name_source, channel = self._named(exchange)
+        if operation:
+            ref, name_source = self.operation(operation), "mapped"
+        return {
+            "operation": ref,
+            "timestamp": _EPOCH + timedelta(microseconds=exchange.started_ns // 1_000),
+            "duration_ns": exchange.duration_ns,
+            "success": success,
+            "kind": "server",
+            "environment": self.environment,
+            "status_code": status,
+            "error_code": code,
+            "error_message": message,
+            "tenant_id": tenant_id,
+            "actor_id": actor_id,
+            "trace_id": exchange.trace_id,
+            "span_id": exchange.span_id,
+            "parent_span_id": exchange.parent_span_id,
+            "channel": channel,
+            "payload_bytes": exchange.request_bytes,
+            "name_source": name_source,
+            "variant_id": exchange.variant_id,
+        }
+
+    def operation_of(self, exchange: Exchange) -> OperationRef:
+        """Return the operation of an exchange that no resolver named."""
+        return self._named(exchange)[0]
+
+    def _named(self, exchange: Exchange) -> tuple[OperationRef, NameSource, Channel]:
+        key, source, channel = self._name(exchange)
+        ref = self._refs.get(key)
+        if ref is None:
+            ref = OperationRef(key, self.service, self.version)
+            if len(self._refs) < _MOST_REFS:
+                self._refs[key] = ref
+        return ref, source, channel
 
     def operation(self, answer: OperationRef | str) -> OperationRef:
         """Return the operation that a resolver named."""

@@ -6,10 +6,11 @@ import asyncio
 import inspect
 import logging
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,9 @@ HOOK_SECONDS: Final = 5.0
 """An awaited hook that takes longer has failed."""
 GATHER_SECONDS: Final = 0.02
 """How long requests gather before hooks are called: waking the thread for each delays the next."""
+_ITEMS_AT_ONCE: Final = 4
+_BREATH_SECONDS: Final = 5e-5
+"""Between so many items the thread really sleeps: only then does a waiting request get its turn."""
 
 
 @dataclass(eq=False)
@@ -41,14 +45,24 @@ class HookCalls:
             loop: The server's event loop; what is to be awaited is awaited there, where the
                 service's own connections live. Without one, here.
         """
+        answer = self.begin(name, hook, argument)
+        return await self.end(name, answer, loop) if is_awaitable(answer) else answer
+
+    def begin(self, name: str, hook: Callable[[Any], Any], argument: object) -> Any:
+        """Return what a hook says, perhaps something that ``end`` has to await; None if it fails."""
         try:
-            answer = hook(argument)
-            if inspect.isawaitable(answer):
-                answer = await asyncio.wait_for(_there(answer, loop), HOOK_SECONDS)
+            return hook(argument)
         except Exception as error:  # noqa: BLE001 - whatever a stranger's code raises
             self.failed(name, error)
             return None
-        return answer
+
+    async def end(self, name: str, answer: Awaitable[Any], loop: Loop | None) -> Any:
+        """Await what a hook gave to await; None where that fails or takes too long."""
+        try:
+            return await asyncio.wait_for(_there(answer, loop), HOOK_SECONDS)
+        except Exception as error:  # noqa: BLE001
+            self.failed(name, error)
+            return None
 
     def failed(self, name: str, error: BaseException) -> None:
         """Count a failure; log it if it is the first of this name."""
@@ -62,6 +76,11 @@ class HookCalls:
         """Return the failures so far by hook, sorted."""
         with self._lock:
             return dict(sorted(self._errors.items()))
+
+
+def is_awaitable(answer: object) -> TypeGuard[Awaitable[Any]]:
+    """Say whether a hook's answer has to be awaited; quick for what hooks mostly say."""
+    return answer is not None and type(answer) is not str and inspect.isawaitable(answer)
 
 
 async def _wait(answer: Awaitable[Any]) -> Any:
@@ -79,11 +98,12 @@ class HookThread:
     """A thread with an event loop that handles what requests leave behind; used once, then closed.
 
     Attributes:
-        handle: Handles one item; called in the items' order, many at a time while they await.
+        handle: Handles one item; called in the items' order. What it returns is awaited, that of
+            many items at a time.
         most_waiting: Items that may wait; one more is not taken.
     """
 
-    handle: Callable[[Any, Loop | None], Awaitable[None]]
+    handle: Callable[[Any, Loop | None], Awaitable[None] | None]
     most_waiting: int = 2_048
     _changed: threading.Condition = field(default_factory=threading.Condition, init=False)
     _items: deque[tuple[Any, Loop | None]] = field(default_factory=deque, init=False, repr=False)
@@ -121,23 +141,40 @@ class HookThread:
         self._thread.join(1.0)  # A hook that never returns keeps its daemon thread.
 
     def _take(self) -> None:
-        """Begin with one item; the loop lets the server's thread run between two of them."""
-        with self._changed:
-            if not self._items:
-                self._awake = False
-                return
-            item, loop = self._items.popleft()
-        task = self._loop.create_task(self._handled(item, loop))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        """Begin with a few items, and let the server's thread run before the next ones."""
+        for _ in range(_ITEMS_AT_ONCE):
+            with self._changed:
+                if not self._items:
+                    self._awake = False
+                    return
+                item, loop = self._items.popleft()
+            self._begin(item, loop)
+        time.sleep(_BREATH_SECONDS)
         self._loop.call_soon(self._take)
 
-    async def _handled(self, item: object, loop: Loop | None) -> None:
+    def _begin(self, item: object, loop: Loop | None) -> None:
+        rest = None
         try:
-            await self.handle(item, loop)
+            rest = self.handle(item, loop)
+        except Exception:
+            log.exception("handling what a request left behind failed")
+        if rest is None:
+            self._done()
+            return
+        task = self._loop.create_task(self._finished(rest))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _finished(self, rest: Awaitable[None]) -> None:
+        try:
+            await rest
         finally:
-            with self._changed:
-                self._pending -= 1
+            self._done()
+
+    def _done(self) -> None:
+        with self._changed:
+            self._pending -= 1
+            if not self._pending:
                 self._changed.notify_all()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from evolution_lab.telemetry.exchange import (
 )
 from evolution_lab.telemetry.exchange_samples import SampleMaker, named
 from evolution_lab.telemetry.forks import renew_when_forked
-from evolution_lab.telemetry.hooks import HookCalls, HookThread, Loop
+from evolution_lab.telemetry.hooks import HookCalls, HookThread, Loop, is_awaitable
 from evolution_lab.telemetry.live_pipe import LivePipe
 from evolution_lab.telemetry.observation import Observation, Protocols, RequestListener
 from evolution_lab.telemetry.sample_lines import to_line
@@ -88,8 +88,10 @@ class TracingMiddleware:
     _seen: int = field(default=0, init=False)
     _dropped: int = field(default=0, init=False)
     _claims: SpanClaims | None = field(default=None, init=False, repr=False)
+    _listening: tuple[tuple[str, ExchangeListener], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._listening = tuple((_name_of(each), each) for each in self.listeners)
         renew_when_forked(self)
         atexit.register(_close_at_exit, weakref.ref(self))
 
@@ -214,7 +216,7 @@ class TracingMiddleware:
 
     def _hand_on(self, seen: Exchange | TelemetrySample, loop: Loop | None) -> None:
         if not (self.resolvers or self.on_sample or self.listeners):
-            self._send(seen if isinstance(seen, TelemetrySample) else self.maker.sample(seen))
+            self._send(seen if isinstance(seen, TelemetrySample) else self.maker.fields(seen))
             return
         with self._lock:
             if self._thread is None:
@@ -224,44 +226,78 @@ class TracingMiddleware:
             else:
                 self._dropped += 1
 
-    async def _handle(self, item: Any, loop: Loop | None) -> None:
+    def _handle(self, item: Any, loop: Loop | None) -> Awaitable[None] | None:
+        """Ask the resolvers; what cannot be done at once is returned, to be awaited."""
         seen, generation = item
+        answers = {}
+        if isinstance(seen, Exchange):
+            begin = self._calls.begin
+            answers = {name: begin(name, hook, seen) for name, hook in self.resolvers.items()}
+            if any(map(is_awaitable, answers.values())):
+                return self._resolve(seen, generation, answers, loop)
+        return self._resolved(seen, generation, answers, loop)
+
+    async def _resolve(
+        self, exchange: Exchange, generation: int, answers: Mapping[str, Any], loop: Loop | None
+    ) -> None:
+        known = {
+            name: await self._calls.end(name, answer, loop) if is_awaitable(answer) else answer
+            for name, answer in answers.items()
+        }
+        rest = self._resolved(exchange, generation, known, loop)
+        if rest is not None:
+            await rest
+
+    def _resolved(
+        self,
+        seen: Exchange | TelemetrySample,
+        generation: int,
+        answers: Mapping[str, Any],
+        loop: Loop | None,
+    ) -> Awaitable[None] | None:
+        """Send the sample, tell the listeners; return what is left to be awaited."""
+        sample: TelemetrySample | Mapping[str, Any] | None
         try:
-            sample = seen if isinstance(seen, TelemetrySample) else await self._resolved(seen, loop)
+            sample = seen if isinstance(seen, TelemetrySample) else self._made(seen, answers)
         except Exception as error:  # noqa: BLE001
             self._calls.failed("making a sample", error)
             sample = None
         with self._lock:
             if generation != self._generation:
-                return
+                return None
             self._in_hooks -= 1
             self._dropped += sample is None
+        left = []
         if sample is not None:
             self._send(sample)
             if self.on_sample is not None:
-                await self._calls.call("on_sample", self.on_sample, sample, loop)
+                answer = self._calls.begin("on_sample", self.on_sample, sample)
+                if is_awaitable(answer):
+                    left.append(("on_sample", answer))
         if isinstance(seen, Exchange):
-            for listener in self.listeners:
-                await self._calls.call(_name_of(listener), listener, seen, loop)
+            for name, listener in self._listening:
+                answer = self._calls.begin(name, listener, seen)
+                if is_awaitable(answer):
+                    left.append((name, answer))
+        return self._await(left, loop) if left else None
 
-    async def _resolved(self, exchange: Exchange, loop: Loop | None) -> TelemetrySample:
-        answers = {
-            name: await self._calls.call(name, hook, exchange, loop)
-            for name, hook in self.resolvers.items()
-        }
-        sample = self.maker.sample(exchange)
-        operation = answers.get("resolve_operation")
-        if operation:
-            sample = replace(
-                sample, operation=self.maker.operation(operation), name_source="mapped"
-            )
-        return replace(
-            sample,
+    async def _await(self, left: Iterable[tuple[str, Awaitable[Any]]], loop: Loop | None) -> None:
+        for name, answer in left:
+            await self._calls.end(name, answer, loop)
+
+    def _made(
+        self, exchange: Exchange, answers: Mapping[str, Any]
+    ) -> TelemetrySample | dict[str, Any]:
+        """Return an exchange's sample; only its fields where nobody here wants more."""
+        make = self.maker.fields if self.on_sample is None else self.maker.sample
+        return make(
+            exchange,
+            operation=answers.get("resolve_operation"),
             tenant_id=named(answers.get("resolve_tenant")),
             actor_id=named(answers.get("resolve_actor")),
         )
 
-    def _send(self, sample: TelemetrySample) -> None:
+    def _send(self, sample: TelemetrySample | Mapping[str, Any]) -> None:
         if self.pipe is None:
             return
         line = to_line(sample)

@@ -74,7 +74,7 @@ class Observation:
         """Take note of a part of the request's payload."""
         self.request_bytes += len(body)
         room = self.keep_bodies - self._kept_of_request
-        if room > 0:
+        if room > 0 and body:
             self._request_body.append(bytes(body[:room]))
             self._kept_of_request += min(room, len(body))
 
@@ -82,7 +82,7 @@ class Observation:
         """Take note of a part of the answer."""
         self.response_bytes += len(body)
         room = self.keep_bodies - self._kept_of_response
-        if room > 0:
+        if room > 0 and body:
             self._response_body.append(bytes(body[:room]))
             self._kept_of_response += min(room, len(body))
 

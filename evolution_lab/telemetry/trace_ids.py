@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 _otel: Any
+_SERVER: Any
 try:
     from opentelemetry import trace as _otel
+
+    _SERVER = _otel.SpanKind.SERVER
 except ImportError:  # OpenTelemetry's API is not needed to watch requests.
-    _otel = None
+    _otel = _SERVER = None
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
-_SERVER: Final = "SERVER"
 _random = random.Random()  # noqa: S311 - unique, not secret
 """Not the one that services seed: two runs must not give the same ids."""
 os.register_at_fork(after_in_child=_random.seed)
@@ -63,7 +65,7 @@ def active_server_span() -> TraceIds | None:
     if not context.is_valid or context.is_remote:
         return None
     kind = getattr(span, "kind", None)
-    if kind is None or kind.name == _SERVER:
+    if kind is None or kind is _SERVER:
         return span_ids(span)
     parent = getattr(span, "parent", None)
     if parent is not None and "asgi.event.type" in (getattr(span, "attributes", None) or ()):
