@@ -6,7 +6,8 @@ from evolution_lab.golden.from_production import recent_snapshots
 from evolution_lab.golden.generator import GoldenTestGenerator
 from evolution_lab.golden.http_snapshots import HeaderList
 from evolution_lab.golden.importing import ImportReport, import_traffic
-from evolution_lab.golden.recorder import RecorderCounts, TrafficRecorder
+from evolution_lab.golden.recorder import TrafficRecorder
+from evolution_lab.golden.recorder_counts import RecorderCounts
 from evolution_lab.golden.runners import http_runner
 from evolution_lab.golden.running import run_golden_tests
 from evolution_lab.golden.side_files import EmitSettings

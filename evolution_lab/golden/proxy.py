@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from evolution_lab.errors import ConfigError, MissingExtraError
-from evolution_lab.golden.recorder import RecorderCounts, TrafficRecorder
+from evolution_lab.golden.recorder import TrafficRecorder
+from evolution_lab.golden.recorder_counts import RecorderCounts
 from evolution_lab.telemetry import Exchange, create_tracing_middleware
 from evolution_lab.telemetry.asgi import Message, Receive, Scope, Send
 
