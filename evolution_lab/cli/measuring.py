@@ -37,6 +37,7 @@ def add_commands(app: typer.Typer) -> None:
     group.command("rollout")(rollout)
     group.command("landing")(landing)
     group.command("windows")(windows)
+    group.command("spark")(spark)
     group.command("load")(load)
     app.add_typer(group, name="bench")
 
@@ -182,6 +183,31 @@ def windows(
             rows=rows, quick=quick, growth=growth, folder=folder, progress=progress
         )
     _finish(report, "windows", output=output, as_json=as_json)
+
+
+def spark(
+    rows: Rows = 5_000_000,
+    master: Annotated[
+        str, typer.Option("--master", metavar="URL", help="Of Spark; here without it.")
+    ] = "local[2]",
+    quick: Quick = False,
+    folder: Folder = None,
+    output: Page = None,
+    as_json: Json = False,
+) -> None:
+    """Measure windows on Spark beside polars, and that they are equal to the last bit.
+
+    Exit code 1 when they are not. Needs Java 17 and the extra 'spark'.
+
+    Example: evolution-lab bench spark --rows 1000000
+    """
+    from evolution_lab.bench.spark_cost import bench_spark
+
+    with progress_bar("bench spark") as progress:
+        report = bench_spark(
+            rows=rows, master=master, quick=quick, folder=folder, progress=progress
+        )
+    _finish(report, "spark", output=output, as_json=as_json)
 
 
 def load(quick: Quick = False, output: Page = None, as_json: Json = False) -> None:

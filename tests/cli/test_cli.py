@@ -38,6 +38,7 @@ READY = {
     "bench rollout",
     "bench landing",
     "bench windows",
+    "bench spark",
     "bench load",
     "test scan",
     "calibrate",

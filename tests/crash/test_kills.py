@@ -1,7 +1,8 @@
-"""Four landings and a compaction, killed at random moments: no row lost, half there, or doubled.
+"""Four landings, a compaction and a refresh of windows, killed at random moments: nothing lost or doubled.
 
 ``kill -9`` of one process after the other, each restarted, while a reader looks on. In CI a few kills;
-``make test-long`` makes 60.
+``make test-long`` makes 60. In the end the rows are those of the files, and the windows those of a lab
+that was built from them without any kill.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections import Counter
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -25,8 +27,10 @@ from evolution_lab.telemetry.compaction import compact
 from evolution_lab.telemetry.lake import Lake
 from evolution_lab.telemetry.landing import land
 from evolution_lab.telemetry.verifying import verify
+from evolution_lab.windows.refreshing import refresh, stored_sums
 
 LANDINGS = 4
+QUARTER = timedelta(minutes=15)
 ROWS, SHARED = 200, 20
 LANDING = """
     import sys
@@ -80,29 +84,43 @@ COMPACTING = """
     while True:
         compact(lake, joined_rows=2_000, grace=timedelta(seconds=60))
 """
+REFRESHING = """
+    import sys
+    from datetime import timedelta
+    from pathlib import Path
+
+    from evolution_lab.telemetry.lake import Lake
+    from evolution_lab.windows.refreshing import refresh
+
+    lake = Lake(Path(sys.argv[1]))
+    while True:
+        refresh(lake, window=timedelta(minutes=15))
+"""
+COMPACTION, REFRESH = LANDINGS, LANDINGS + 1
+PROGRAMS = [*[LANDING] * LANDINGS, COMPACTING, REFRESHING]
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.slow)])
 def test_kills_lose_and_double_nothing(tmp_path: Path, kills: int):
     data, files = tmp_path / "lab", tmp_path / "files"
     files.mkdir()
-    chance, seen, of_compaction = random.Random(kills), 0, 0
+    chance, seen, killed = random.Random(kills), 0, Counter[int]()
     with ExitStack() as stack:
-        running = {worker: _started(stack, worker, data, files) for worker in range(LANDINGS + 1)}
+        running = {worker: _started(stack, worker, data, files) for worker in range(len(PROGRAMS))}
         _wait_for_batches(Lake(data))
         for number in range(kills):
             time.sleep(chance.uniform(0.0, 0.6))
-            # Every other one strikes the compaction, which then is at work: landings go on.
-            victim = LANDINGS if number % 2 else chance.randrange(LANDINGS)
+            # Landings, the compaction and the refresh in turns: the others are at work meanwhile.
+            victim = (chance.randrange(LANDINGS), COMPACTION, REFRESH)[number % 3]
             running[victim].kill()
             assert running[victim].wait() == -signal.SIGKILL, "it had ended by itself"
-            of_compaction += victim == LANDINGS
+            killed[victim] += 1
             running[victim] = _started(stack, victim, data, files)
             seen = _looked_at(Lake(data), at_least=seen)
         for process in running.values():
             process.kill()
             assert process.wait() == -signal.SIGKILL, "it had ended by itself"
-    assert of_compaction >= kills // 2
+    assert min(killed[COMPACTION], killed[REFRESH]) >= kills // 3
     lake = Lake(data)
     assert any(swap.reason == "compact" for swap in lake.swaps())
     _looked_at(lake, at_least=seen)
@@ -120,10 +138,15 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, kills: int):
     fresh = Lab(tmp_path / "fresh")
     fresh.land(*paths)
     assert Lab(data).windows().equals(fresh.windows())
+    for each in (lake, fresh.lake):
+        refresh(each, window=QUARTER)
+    stored = stored_sums(lake, window=QUARTER)
+    assert stored["calls"].sum() == landed.height
+    assert stored.equals(stored_sums(fresh.lake, window=QUARTER))
 
 
 def _started(stack: ExitStack, worker: int, data: Path, files: Path) -> subprocess.Popen[bytes]:
-    program = LANDING if worker < LANDINGS else COMPACTING
+    program = PROGRAMS[worker]
     arguments = [str(data), str(files), str(worker), str(ROWS), str(SHARED)]
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program), *arguments])
     stack.callback(process.wait)
@@ -143,4 +166,6 @@ def _looked_at(lake: Lake, *, at_least: int) -> int:
     row_ids = lake.samples().select("row_id").collect().to_series()
     assert row_ids.is_unique().all()
     assert len(row_ids) >= at_least
+    windows = stored_sums(lake, window=QUARTER).select("op_id", "slot")
+    assert windows.is_unique().all()
     return len(row_ids)
