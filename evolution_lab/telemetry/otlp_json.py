@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from evolution_lab.telemetry.otlp_json_spans import attributes_of, span_of
+from evolution_lab.telemetry.otlp_json_typed import TypedReader
 from evolution_lab.telemetry.otlp_rows import RowCollector
 from evolution_lab.telemetry.otlp_spans import Resource
 from evolution_lab.telemetry.reading import Chunk, OversizedLine, ReadOptions, read_lines
@@ -58,15 +59,42 @@ class OtlpJsonReader:
             if _read_document(collector, head):
                 yield collector.take()
                 return
+        typed = TypedReader(options.config, collector.resource, collector.columns)
         waiting = 0
         for number, line, complete in read_lines(stream, head=head):
             if isinstance(line, OversizedLine):
                 collector.refuse(number, "the line is longer than 10 MB.", line)
-            elif line.strip():
+            elif line.strip() and not typed.read(line, number, _Referral(collector, line, number)):
                 waiting = _read_line(collector, number, line, complete=complete)
             if collector.full:
-                yield collector.take()
-        yield collector.take(waiting=waiting)
+                yield _taken(collector, typed)
+        yield _taken(collector, typed, waiting=waiting)
+
+
+def _taken(collector: RowCollector, typed: TypedReader, *, waiting: int = 0) -> Chunk:
+    collector.count(typed.counts())
+    chunk = collector.take(waiting=waiting)
+    typed.start(collector.columns)
+    return chunk
+
+
+@dataclass(eq=False)
+class _Referral:
+    """Reads single spans of a line as they stand there, whatever they lack."""
+
+    collector: RowCollector
+    line: bytes
+    number: int
+    _document: dict[str, Any] | None = None
+
+    def __call__(self, at: int, scope: int, place: int) -> None:
+        if self._document is None:
+            self._document = orjson.loads(self.line)
+        group = self._document["resourceSpans"][at]
+        found = group.get("resource")
+        attributes = attributes_of(found.get("attributes")) if isinstance(found, dict) else {}
+        span = group["scopeSpans"][scope]["spans"][place]
+        _add(self.collector, span, self.collector.resource(attributes), self.number)
 
 
 def _is_begun_document(head: bytes) -> bool:

@@ -38,13 +38,13 @@ def span_of(raw: Mapping[str, Any]) -> Span:
     state = get("traceState")
     return Span(
         name=str(get("name") or ""),
-        kind=_kind(get("kind")),
+        kind=kind_of(get("kind")),
         start_ns=_nanos("startTimeUnixNano", get("startTimeUnixNano")),
         end_ns=_nanos("endTimeUnixNano", get("endTimeUnixNano")),
-        status=_status(status.get("code")) if status else 0,
+        status=status_of(status.get("code")) if status else 0,
         status_message=status.get("message") if status else None,
         attributes=attributes_of(get("attributes")),
-        events=_events(get("events")),
+        events=events_of(get("events")),
         trace_id=hex_id(get("traceId"), 16),
         span_id=hex_id(get("spanId"), 8),
         parent_span_id=hex_id(get("parentSpanId"), 8),
@@ -99,7 +99,7 @@ def attributes_of(items: object) -> dict[str, Any]:
             try:
                 name, value = item["key"], item["value"]
                 # Text, by far the most frequent, without another call.
-                plain = value["stringValue"] if "stringValue" in value else _plain(value)
+                plain = value["stringValue"] if "stringValue" in value else plain_value(value)
             except (KeyError, TypeError):
                 continue
             if isinstance(name, str):
@@ -107,7 +107,7 @@ def attributes_of(items: object) -> dict[str, Any]:
     return found
 
 
-def _plain(value: object, depth: int = 0) -> Any:
+def plain_value(value: object, depth: int = 0) -> Any:
     """Return the value of an ``AnyValue`` as plain Python; of bytes, their base64."""
     if not isinstance(value, dict) or depth > _DEEPEST:
         return None
@@ -116,11 +116,11 @@ def _plain(value: object, depth: int = 0) -> Any:
             return int(inner) if _is_whole(inner) else None
         if name in {"arrayValue", "array_value"}:
             items = inner.get("values") if isinstance(inner, dict) else None
-            return [_plain(item, depth + 1) for item in items or ()]
+            return [plain_value(item, depth + 1) for item in items or ()]
         if name in {"kvlistValue", "kvlist_value"}:
             items = inner.get("values") if isinstance(inner, dict) else None
             return {
-                str(item["key"]): _plain(item.get("value"), depth + 1)
+                str(item["key"]): plain_value(item.get("value"), depth + 1)
                 for item in items or ()
                 if isinstance(item, dict) and "key" in item
             }
@@ -128,7 +128,12 @@ def _plain(value: object, depth: int = 0) -> Any:
     return None
 
 
-def _events(items: object) -> list[tuple[str, Attributes]]:
+def events_of(items: object) -> list[tuple[str, Attributes]]:
+    """Return name and attributes of a span's events.
+
+    Raises:
+        TypeError: They are no list.
+    """
     if not items:
         return []
     if not isinstance(items, list):
@@ -162,7 +167,8 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _kind(value: object) -> str | None:
+def kind_of(value: object) -> str | None:
+    """Return a span's kind, whether it came as a number or as a name."""
     if isinstance(value, int):
         return KINDS.get(value)
     if not isinstance(value, str):
@@ -173,7 +179,8 @@ def _kind(value: object) -> str | None:
     return name if name in _KIND_NAMES else None
 
 
-def _status(value: object) -> int:
+def status_of(value: object) -> int:
+    """Return the code of a status, whether it came as a number or as a name."""
     if isinstance(value, str):
         return STATUS_ERROR if value in _ERROR_NAMES else 0
     return value if isinstance(value, int) else 0

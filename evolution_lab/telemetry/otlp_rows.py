@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import polars as pl
-
-from evolution_lab.schemas import TIME
-from evolution_lab.telemetry.otlp_spans import COLUMNS, Resource, Span, resource_of, span_row
-from evolution_lab.telemetry.reading import RAW_SCHEMA, Chunk, ReadOptions, Reject
+from evolution_lab.telemetry.otlp_columns import SpanColumns
+from evolution_lab.telemetry.otlp_spans import Resource, Span, resource_of, span_row
+from evolution_lab.telemetry.reading import Chunk, ReadOptions, Reject
 
 CHUNK_ROWS: Final = 50_000
 _EXCERPT: Final = 1_000
@@ -22,22 +21,23 @@ class RowCollector:
 
     Attributes:
         options: The settings, and the service of resources that name none.
+        columns: The rows so far.
     """
 
     options: ReadOptions
-    _rows: list[tuple[Any, ...]] = field(default_factory=list)
+    columns: SpanColumns = field(default_factory=SpanColumns)
     _rejects: list[Reject] = field(default_factory=list)
     _shapes: Counter[tuple[str, ...]] = field(default_factory=Counter)
 
     @property
     def full(self) -> bool:
         """Whether it holds enough for a chunk."""
-        return len(self._rows) + len(self._rejects) >= CHUNK_ROWS
+        return len(self.columns) + len(self._rejects) >= CHUNK_ROWS
 
     @property
     def rows(self) -> int:
         """Rows collected since the last chunk was taken."""
-        return len(self._rows)
+        return len(self.columns)
 
     def resource(self, attributes: dict[str, Any]) -> Resource:
         """Read the attributes of a resource."""
@@ -56,9 +56,13 @@ class RowCollector:
             ValueError: It cannot be a row.
         """
         row = span_row(span, resource, self.options.config, line=line, line_hash=line_hash)
-        self._rows.append(row)
+        self.columns.add_row(row)
         # Spans of one operation carry the same names: counted together, split up once a chunk.
         self._shapes[tuple(span.attributes)] += 1
+
+    def count(self, shapes: Mapping[tuple[str, ...], int]) -> None:
+        """Count names of attributes of spans that came by another way than ``add``."""
+        self._shapes.update(shapes)
 
     def refuse(self, line: int | None, reason: str, excerpt: bytes | str) -> None:
         """Note what could not be read."""
@@ -75,22 +79,11 @@ class RowCollector:
                 if name not in stored:
                     dropped[name] += times
         chunk = Chunk(
-            rows=_frame(self._rows),
+            rows=self.columns.frame(),
             rejects=tuple(self._rejects),
             dropped_attributes=dict(sorted(dropped.items())),
             waiting_lines=waiting,
+            tidy=True,
         )
-        self._rows, self._rejects, self._shapes = [], [], Counter()
+        self.columns, self._rejects, self._shapes = SpanColumns(), [], Counter()
         return chunk
-
-
-def _frame(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
-    columns = zip(*rows, strict=True) if rows else ([] for _ in COLUMNS)
-    series = []
-    for name, values in zip(COLUMNS, columns, strict=True):
-        # The rows hold microseconds since the epoch.
-        dtype = pl.Int64() if name == "timestamp" else RAW_SCHEMA[name]
-        series.append(pl.Series(name, values, dtype=dtype))
-    return pl.DataFrame(series).with_columns(
-        pl.col("timestamp").cast(pl.Datetime("us")).dt.replace_time_zone("UTC").cast(TIME)
-    )

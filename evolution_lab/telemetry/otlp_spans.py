@@ -13,10 +13,8 @@ import orjson
 from evolution_lab.config import EvolutionConfig
 from evolution_lab.telemetry.naming import shortened
 from evolution_lab.telemetry.otlp_names import LONGEST_NAME, Attributes, operation_name
-from evolution_lab.telemetry.reading import RAW_SCHEMA
 from evolution_lab.telemetry.sampling import weight_of
 
-COLUMNS: Final = tuple(RAW_SCHEMA)
 KINDS: Final = {1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer"}
 """``SpanKind`` of OTLP; 0 and what is not known are no kind."""
 
@@ -34,6 +32,8 @@ _GRPC_SERVER_FAULTS: Final = frozenset({2, 4, 12, 13, 14, 15})
 
 _NOT_ASSIGNED: Final = frozenset({"default", "disabled", "error", "stale", "static", "unknown"})
 """Reasons for which a flag gives a value that no split chose: no outcome of an arm."""
+SIZES: Final = ("http.request.body.size", "http.request_content_length", "http.request.size")
+"""Where the size of a payload is looked for, in order."""
 _LONGEST_TEXT: Final = 1_000
 _LARGEST_32: Final = (1 << 31) - 1
 _LARGEST_64: Final = (1 << 63) - 1
@@ -125,7 +125,7 @@ def span_row(
     if abs(duration_ns) > _LARGEST_64:
         raise ValueError(f"the duration is {duration_ns} ns, must fit 64 bits.")
     key, name_source, channel = operation_name(span.name, span.kind, a)
-    http_status = _whole(a.get("http.response.status_code", a.get("http.status_code")))
+    http_status = whole_number(a.get("http.response.status_code", a.get("http.status_code")))
     rpc_status = a.get("rpc.response.status_code", a.get("rpc.grpc.status_code"))
     grpc_status = None if rpc_status is None else _grpc_code(rpc_status)
     success, client_error = outcome(span.kind, span.status, http_status, grpc_status)
@@ -154,7 +154,7 @@ def span_row(
         _variant(span),
         _size(a),
         weight_of(span.tracestate),
-        _stored(config.attributes, a),
+        stored_attributes(config.attributes, a),
         name_source,
         line,
         line_hash,
@@ -228,9 +228,9 @@ def _flag(a: Attributes) -> str | None:
 
 
 def _size(a: Attributes) -> int | None:
-    for name in ("http.request.body.size", "http.request_content_length", "http.request.size"):
+    for name in SIZES:
         if name in a:
-            return _whole(a[name], _LARGEST_64)
+            return whole_number(a[name], _LARGEST_64)
     return None
 
 
@@ -244,7 +244,8 @@ def _first(names: Iterable[str], attributes: Attributes) -> str | None:
     return None
 
 
-def _stored(names: Iterable[str], a: Attributes) -> str | None:
+def stored_attributes(names: Iterable[str], a: Attributes) -> str | None:
+    """Return the attributes that are stored as canonical JSON, None where there are none."""
     items = [(name, _plain(a[name])) for name in names if name in a]
     return _object(tuple(items)) if items else None
 
@@ -264,14 +265,14 @@ def _plain(value: object) -> str:
 @lru_cache(maxsize=256)
 def _grpc_code_of_name(name: str) -> int | None:
     name = name.upper()
-    return _GRPC_NAMES.index(name) if name in _GRPC_NAMES else _whole(name)
+    return _GRPC_NAMES.index(name) if name in _GRPC_NAMES else whole_number(name)
 
 
 def _grpc_code(value: object) -> int | None:
-    return _grpc_code_of_name(value) if isinstance(value, str) else _whole(value)
+    return _grpc_code_of_name(value) if isinstance(value, str) else whole_number(value)
 
 
-def _whole(value: object, largest: int = _LARGEST_32) -> int | None:
+def whole_number(value: object, largest: int = _LARGEST_32) -> int | None:
     """Return a whole number that is not larger either way, or None."""
     if value is None or isinstance(value, bool):
         return None

@@ -77,6 +77,7 @@ class Chunk:
         dropped_attributes: How often each attribute name was seen that is not stored.
         waiting_lines: Unfinished last lines that wait for the next landing, 0 or 1.
         reading: Of a table, how its columns were read: role to ``COLUMN:UNIT``, and ``tz``.
+        tidy: Whether the rows are as ``validation.normalise`` would leave them.
     """
 
     rows: pl.DataFrame
@@ -84,6 +85,7 @@ class Chunk:
     dropped_attributes: Mapping[str, int] = field(default_factory=dict)
     waiting_lines: int = 0
     reading: Mapping[str, str] | None = None
+    tidy: bool = False
 
 
 class Reader(Protocol):

@@ -72,12 +72,12 @@ class SourceStream(io.RawIOBase):
     def digest(self) -> str:
         """Return a hash of the file's bytes as they stand on disk; the stream begins anew."""
         self._file.seek(0)
-        digest, left = hashlib.blake2b(digest_size=16), self.size
+        digest, left = hashlib.sha256(), self.size  # The fastest where processors know it.
         while left and (block := self._file.read(min(_BLOCK, left))):
             digest.update(block)
             left -= len(block)
         self._rewind()
-        return digest.hexdigest()
+        return digest.hexdigest()[:32]
 
     def head(self) -> bytes:
         """Return the first bytes, decompressed; the stream begins anew."""

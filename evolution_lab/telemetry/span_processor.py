@@ -14,7 +14,8 @@ from evolution_lab.errors import MissingExtraError
 from evolution_lab.records import OperationRef, TelemetrySample
 from evolution_lab.telemetry.middleware import TracingMiddleware
 from evolution_lab.telemetry.observation import under_way
-from evolution_lab.telemetry.otlp_spans import COLUMNS, Resource, Span, resource_of, span_row
+from evolution_lab.telemetry.otlp_columns import COLUMNS
+from evolution_lab.telemetry.otlp_spans import Resource, Span, resource_of, span_row
 from evolution_lab.telemetry.span_claims import SpanClaims
 from evolution_lab.telemetry.trace_ids import span_ids
 

@@ -86,6 +86,17 @@ def _rules(landed_at: datetime) -> list[tuple[pl.Expr, str]]:
     ]
 
 
+def trimmed(column: pl.Series) -> pl.Series:
+    """Return text without surrounding spaces; no value where that leaves nothing.
+
+    Examples:
+        >>> trimmed(pl.Series(["a ", " ", None])).to_list()
+        ['a', None, None]
+    """
+    stripped = column.str.strip_chars()
+    return stripped.set(stripped == "", None)
+
+
 def _emptied(name: str) -> pl.Expr:
     trimmed = pl.col(name).str.strip_chars()
     return pl.when(trimmed != "").then(trimmed).alias(name)

@@ -83,6 +83,7 @@ def _joined(chunks: list[Chunk]) -> Chunk:
         dropped_attributes=dropped,
         waiting_lines=sum(chunk.waiting_lines for chunk in chunks),
         reading=next((chunk.reading for chunk in chunks if chunk.reading), None),
+        tidy=all(chunk.tidy for chunk in chunks),
     )
 
 
@@ -135,7 +136,8 @@ class BatchWriter:
         Raises:
             LockedError: Another process writes the same days for longer than the wait.
         """
-        rows, refused = validate(normalise(batch.chunk.rows), self.landed_at)
+        found = batch.chunk.rows
+        rows, refused = validate(found if batch.chunk.tidy else normalise(found), self.landed_at)
         believed = origin.row_ids.add(rows)
         rows = self.limits.keep(believed)
         left_out = believed.height - rows.height

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from evolution_lab.config import EvolutionConfig
-from evolution_lab.telemetry.otlp_spans import COLUMNS, Span, outcome, resource_of, span_row
+from evolution_lab.telemetry.otlp_columns import COLUMNS
+from evolution_lab.telemetry.otlp_spans import Span, outcome, resource_of, span_row
 
 CONFIG = EvolutionConfig()
 OK, CLIENT_ERROR, FAILED = (True, False), (True, True), (False, False)
