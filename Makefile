@@ -44,8 +44,8 @@ test: lint ## check the code, then run all tests but the slow ones, with coverag
 	@$(PYTEST) -m "not slow" --cov --nbmake --nbmake-timeout 600 $(TESTED)
 
 .PHONY: test-long
-test-long: $(STAMPS)/test ## run the slow tests
-	@$(PYTEST) -m slow tests
+test-long: $(STAMPS)/test $(STAMPS)/spark ## run the slow tests; needs Java 17, or EVOLUTION_LAB_REQUIRE=
+	@EVOLUTION_LAB_REQUIRE=$${EVOLUTION_LAB_REQUIRE-java} $(PYTEST) -m slow tests
 
 .PHONY: lint
 lint: $(STAMPS)/test ## check style, types and the order of imports
@@ -72,6 +72,9 @@ tests/js/node_modules/.complete: tests/js/package-lock.json
 	@npm ci $(NPM_OPTIONS) 2> /dev/null || npm install --package-lock=false $(NPM_OPTIONS)
 	@touch $@
 
+.PHONY: spark
+spark: $(STAMPS)/spark ## install PySpark for the tests of Spark, half a gigabyte
+
 .PHONY: picture
 picture: $(STAMPS)/test ## take the README's picture of the report anew; needs Chromium
 	@$(BIN)/python tests/export/picture.py reports/example.png
@@ -82,6 +85,7 @@ lock: $(STAMPS)/venv ## pin versions anew; UPGRADE=--upgrade takes the newest
 	@$(PIP_INSTALL) "uv>=0.13"
 	@$(LOCK) --extra demo --extra otel --group test --output-file requirements/test.txt
 	@$(LOCK) --group build --constraints requirements/test.txt --output-file requirements/demo.txt
+	@$(subst pyproject.toml ,,$(LOCK)) --group spark --constraints requirements/test.txt --output-file requirements/spark.txt
 
 .PHONY: clean
 clean: ## remove .venv, caches and what builds leave behind; data and reports stay
@@ -114,4 +118,9 @@ $(STAMPS)/demo $(STAMPS)/test: $(STAMPS)/%: requirements/%.txt pyproject.toml $(
 	@echo "Installing requirements/$*.txt; this takes a minute." >&2
 	@$(PIP_INSTALL) --requirement requirements/$*.txt
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(STAMPS)/spark: requirements/spark.txt $(STAMPS)/test
+	@echo "Installing requirements/spark.txt; this takes a minute." >&2
+	@$(PIP_INSTALL) --requirement requirements/spark.txt
 	@touch $@

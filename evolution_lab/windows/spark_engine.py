@@ -123,7 +123,9 @@ def spark_engine(master: str = LOCAL_MASTER) -> Iterator[SparkEngine]:
 def _settings(master: str) -> dict[str, str]:
     settings = {"spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
     if master.startswith("local"):
+        log = Path(__file__).with_name("log4j2.properties").as_uri()
         settings |= {
+            "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log}",
             "spark.ui.enabled": "false",
             "spark.driver.host": "localhost",
             "spark.driver.bindAddress": "127.0.0.1",
