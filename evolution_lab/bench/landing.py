@@ -82,6 +82,7 @@ def _spans(folder: Path, copies: int, progress: Progress | None) -> BenchReport:
         {
             "orjson_loads": ("orjson_loads", str(small), out),
             "spans": ("spans", str(small), out),
+            "spans_by_two": ("spans_by_two", str(small), out),
             "spans, four times as many": ("spans", str(large), out),
         },
         rounds=ROUNDS,
@@ -108,6 +109,13 @@ def _spans(folder: Path, copies: int, progress: Progress | None) -> BenchReport:
                 target=60_000,
                 bound="at least",
                 what=f"Spans a CPU second, from file to lake; {on}.",
+            ),
+            Target(
+                id="F6-two",
+                value=min(ours.wall) / min(timings["spans_by_two"].wall),
+                target=1.8,
+                bound="at least",
+                what=f"Seconds with one process by those with two that parse; {on}.",
             ),
             Target(
                 id="F6-memory",

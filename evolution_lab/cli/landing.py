@@ -59,6 +59,10 @@ def land(
         float,
         typer.Option("--share", metavar="FRACTION", help="Only this share of the traces, whole."),
     ] = 1.0,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, metavar="N", help="Processes that parse large files."),
+    ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -94,6 +98,7 @@ def land(
                 since=utc(since),
                 until=utc(until),
                 share=share,
+                workers=workers,
                 progress=progress,
             )
         if not report.sources:

@@ -60,7 +60,7 @@ class LabFrames:
     def __repr__(self) -> str:
         return f"Lab({str(self.data)!r})"
 
-    def land(
+    def land(  # noqa: PLR0913 - one keyword for each flag of the command
         self,
         *sources: object,
         format: str = "auto",  # noqa: A002 (the command line's name for it)
@@ -71,6 +71,7 @@ class LabFrames:
         since: datetime | None = None,
         until: datetime | None = None,
         share: float = 1.0,
+        workers: int | None = None,
         progress: Progress | None = None,
     ) -> LandingReport:
         """Land telemetry: files, folders, or polars, pandas, Arrow and DuckDB tables.
@@ -86,6 +87,7 @@ class LabFrames:
             since: Land only events from here on; aware.
             until: Land only events before this; aware.
             share: Land only this share of the traces, each row weighing ``1 / share``.
+            workers: Processes that parse large files of OTLP JSON; by their size without it.
             progress: Called with (bytes read, bytes in all); a notebook shows a bar without it.
 
         Raises:
@@ -105,6 +107,7 @@ class LabFrames:
                 since=since,
                 until=until,
                 share=share,
+                workers=workers,
                 progress=tell,
             )
         self._kept.clear()

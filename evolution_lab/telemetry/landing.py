@@ -41,6 +41,11 @@ from evolution_lab.telemetry.planning import (
 from evolution_lab.telemetry.preview import PreviewCollector
 from evolution_lab.telemetry.projection import project
 from evolution_lab.telemetry.reading import RAW_SCHEMA, Chunk, Reader, ReadOptions, Reject
+from evolution_lab.telemetry.reading_processes import (
+    ReadingProcesses,
+    can_be_split,
+    processes_for,
+)
 from evolution_lab.telemetry.redacting import RowRedactor
 from evolution_lab.telemetry.report import LandingReport, LandingStatus, SourceLanding
 from evolution_lab.telemetry.rewriting import day_of, folder_of
@@ -53,6 +58,7 @@ Progress = Callable[[int, int], None]
 
 _DRY_RUN_ROWS: Final = 10
 _BUFFER: Final = 1024 * 1024
+OTLP_JSON: Final = "otlp-json"
 
 
 def land(  # noqa: PLR0913 - one keyword for each flag of the command
@@ -71,6 +77,7 @@ def land(  # noqa: PLR0913 - one keyword for each flag of the command
     share: float = 1.0,
     landed_at: datetime | None = None,
     wait_seconds: float = 30.0,
+    workers: int | None = None,
 ) -> LandingReport:
     """Land files, folders and frames.
 
@@ -93,6 +100,7 @@ def land(  # noqa: PLR0913 - one keyword for each flag of the command
         share: Land only this share of the traces, whole ones; each row then weighs ``1 / share``.
         landed_at: The landing time, aware; now unless given.
         wait_seconds: How long to wait for another process that writes the same days.
+        workers: Processes that parse large files of OTLP JSON; by their size without it, 1 for none.
 
     Raises:
         PathNotFoundError: A path does not exist.
@@ -131,6 +139,7 @@ def land(  # noqa: PLR0913 - one keyword for each flag of the command
         dry_run=dry_run,
         landed_at=landed_at,
         wait_seconds=wait_seconds,
+        workers=workers,
     )
     total, done = sum(item.size for item in plan), 0
     for item in plan:
@@ -198,6 +207,7 @@ class _Landing:
     misfits: list[tuple[str, MappingError]] = field(default_factory=list)
     first_rows: list[pl.DataFrame] = field(default_factory=list)
     days: set[date] = field(default_factory=set)
+    workers: int | None = 1
 
     @classmethod
     def begin(
@@ -209,6 +219,7 @@ class _Landing:
         landed_at: datetime | None,
         wait_seconds: float,
         limits: LandingLimits | None = None,
+        workers: int | None = 1,
     ) -> _Landing:
         if landed_at is not None and landed_at.tzinfo is None:
             raise InputError(f"landed_at == {landed_at.isoformat()!r}, must have a time zone.")
@@ -228,7 +239,8 @@ class _Landing:
         known: dict[str, list[BatchRecord]] = {}
         for record in lake.batches():
             known.setdefault(record.source_key, []).append(record)
-        return cls(lake, options, writer, known, PreviewCollector(writer.landed_at))
+        seen = PreviewCollector(writer.landed_at)
+        return cls(lake, options, writer, known, seen, workers=workers)
 
     def land_file(self, item: PlannedFile, progress: Progress | None) -> None:
         name, reader = item.file.name, item.reader
@@ -240,11 +252,21 @@ class _Landing:
         with item.file.opened() as stream:
             key = self._key(stream.digest(), reader.name)
             try:
-                self._land(name, key, reader.name, _read(reader, stream, self.options, progress))
+                self._land(name, key, reader.name, self._chunks(item, reader, stream, progress))
             except MappingError as error:
                 if item.file.named:
                     raise
                 self.misfits.append((name, error))
+
+    def _chunks(
+        self, item: PlannedFile, reader: Reader, stream: SourceStream, progress: Progress | None
+    ) -> Iterator[Chunk]:
+        count = processes_for(stream.size, self.workers)
+        splits = reader.name == OTLP_JSON and count > 1 and stream.seekable()
+        if splits and can_be_split(item.file.path):
+            processes = ReadingProcesses(self.options, count)
+            return processes.read(item.file.path, stream.size, progress)
+        return _read(reader, stream, self.options, progress)
 
     def land_frame(self, frame: FrameSource) -> None:
         key = self._key(frame.digest(), "frame")

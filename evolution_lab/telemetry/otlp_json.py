@@ -52,13 +52,26 @@ class OtlpJsonReader:
 
     def read(self, stream: BinaryIO, options: ReadOptions) -> Iterator[Chunk]:
         """Yield rows line by line, or from one document where the file is one."""
-        collector = RowCollector(options)
         head = stream.read(_HEAD).removeprefix(_BYTE_ORDER_MARK)
         if _is_begun_document(head):
             head += stream.read(LARGEST_DOCUMENT)
+            collector = RowCollector(options)
             if _read_document(collector, head):
                 yield collector.take()
                 return
+        yield from self.read_lines(stream, options, head=head)
+
+    def read_lines(
+        self, stream: BinaryIO, options: ReadOptions, *, head: bytes = b""
+    ) -> Iterator[Chunk]:
+        """Yield rows line by line.
+
+        Args:
+            stream: Lines of JSON.
+            options: Settings.
+            head: Bytes read from the stream before.
+        """
+        collector = RowCollector(options)
         typed = TypedReader(options.config, collector.resource, collector.columns)
         waiting = 0
         for number, line, complete in read_lines(stream, head=head):
