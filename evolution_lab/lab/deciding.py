@@ -30,14 +30,14 @@ from evolution_lab.export import (
 )
 from evolution_lab.export.envelopes import envelope_name
 from evolution_lab.export.rollouts import RolloutContent
-from evolution_lab.export.series import SignalSeries, signals_behind
 from evolution_lab.golden.importing import ImportReport, import_traffic
 from evolution_lab.golden.store_lake import LakeTrafficStore
 from evolution_lab.intents.labels import (
     NOT_REAL,
 )
 from evolution_lab.lab.finding import LabFindings
-from evolution_lab.records import DetectionResult, IntentSignal, SpecSuggestion, SuggestionStatus
+from evolution_lab.lab.shown_evidence import Judged, ShownEvidence
+from evolution_lab.records import DetectionResult, SpecSuggestion, SuggestionStatus
 from evolution_lab.review import ReviewBoard, review_panel
 from evolution_lab.suggestions import SpecGenerator, TrafficReading, read_traffic
 from evolution_lab.suggestions.quiet import gone_quiet
@@ -233,15 +233,12 @@ class LabDecisions(LabFindings):
             every: Window length of the charts.
         """
 
-        def evidence(
-            suggestion: SpecSuggestion,
-        ) -> list[tuple[IntentSignal, SignalSeries | None]]:
+        def judge() -> Judged | None:
             if not self.lake.live_files("samples"):
-                return []
-            signals = self.detect(every=every).signals
-            return signals_behind(suggestion, signals, self.windows(every=every))
+                return None
+            return self.detect(every=every).signals, self.windows(every=every)
 
-        return ReviewBoard(self._orchestrator(), reviewer=reviewer, evidence=evidence)
+        return ReviewBoard(self._orchestrator(), reviewer=reviewer, evidence=ShownEvidence(judge))
 
     def review(self, *, reviewer: str = "", every: str | timedelta | None = None) -> AnyWidget:
         """Return the review panel as a widget, for a notebook.
