@@ -20,6 +20,7 @@ from evolution_lab.telemetry.guessing import needs_mapping
 from evolution_lab.telemetry.mapping import ColumnMapping, RoleColumn
 from evolution_lab.telemetry.naming import template_path
 from evolution_lab.telemetry.reading import RAW_SCHEMA, Chunk, ReadOptions, Reject
+from evolution_lab.telemetry.validation import plain_ids
 
 _TEXT_ROLES: Final[Mapping[str, str]] = {
     "service": "service",
@@ -98,9 +99,10 @@ def read_rows(
     rows = rows.filter(problem.is_null())
     zone = mapping.tz or options.tz
     return Chunk(
-        rows=_with_line_hash(rows, table.filter(problem.is_null())),
+        rows=_with_line_hash(plain_ids(rows), table.filter(problem.is_null())),
         rejects=rejects,
         reading=mapping.to_settings() | ({"tz": zone} if zone else {}),
+        tidy=True,
     )
 
 

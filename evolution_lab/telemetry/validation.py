@@ -20,6 +20,7 @@ LONGEST: Final = timedelta(days=7)
 """The longest duration that is believed."""
 
 _IDS: Final = ("trace_id", "span_id", "parent_span_id")
+_PLAIN_ID: Final = "^[0-9a-f]*[1-9a-f][0-9a-f]*$"
 _OPTIONAL_TEXT: Final = (
     *("service", "operation_version", "environment", "error_code", "error_message", "tenant_id"),
     *("actor_id", "session_id", *_IDS, "variant_id", "attributes"),
@@ -36,7 +37,20 @@ def normalise(rows: pl.DataFrame) -> pl.DataFrame:
     emptied = rows.with_columns(
         _emptied(name) for name in (*_OPTIONAL_TEXT, "operation_key")
     ).with_columns(pl.col("weight").fill_null(1.0), pl.col("name_source").fill_null("mapped"))
-    return emptied.with_columns(_identifier(name) for name in _IDS)
+    return plain_ids(emptied)
+
+
+def plain_ids(rows: pl.DataFrame) -> pl.DataFrame:
+    """Bring the ids of rows to one form; most are in it already, and that is quickly seen.
+
+    Examples:
+        >>> ids = {"trace_id": ["AB-CD"], "span_id": ["00"], "parent_span_id": ["root"]}
+        >>> plain_ids(pl.DataFrame(ids)).row(0)
+        ('abcd', None, 'root')
+    """
+    found = rows.select(pl.col(name).str.contains(_PLAIN_ID).all() for name in _IDS).row(0)
+    odd = [name for name, plain in zip(_IDS, found, strict=True) if not plain]
+    return rows.with_columns(_identifier(name) for name in odd) if odd else rows
 
 
 def validate(rows: pl.DataFrame, landed_at: datetime) -> tuple[pl.DataFrame, tuple[Reject, ...]]:
