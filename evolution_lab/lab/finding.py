@@ -83,8 +83,15 @@ class LabFindings(LabFrames):
         if detectors is None and key in self._kept:
             return self._kept[key]  # type: ignore[no-any-return]
         with notebook_progress("detecting", progress) as tell:
-            frame = self.windows(
-                every=every, since=since, until=until, as_of=as_of, latency_bins=True
+            stored = None
+            if since is until is None:
+                stored = self._stored_windows(self._window(every), as_of=as_of, latency_bins=True)
+            frame = (
+                stored
+                if stored is not None
+                else self.windows(
+                    every=every, since=since, until=until, as_of=as_of, latency_bins=True
+                )
             )
             part_of(tell, first=0, of=4)(1, 1)
             around = self._surroundings(since, until, as_of)

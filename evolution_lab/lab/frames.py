@@ -12,7 +12,7 @@ import polars as pl
 from evolution_lab.config import EvolutionConfig, load_config, parse_duration
 from evolution_lab.contracts import BoundSpecs, OpenApiDocument, bind_specs
 from evolution_lab.display import Progress, notebook_progress
-from evolution_lab.errors import EmptyLakeError, InputError
+from evolution_lab.errors import CorruptFileError, EmptyLakeError, InputError, LakeError
 from evolution_lab.schemas import SAMPLES, empty
 from evolution_lab.telemetry import Lake, LandingReport, land
 from evolution_lab.windows import (
@@ -25,7 +25,10 @@ from evolution_lab.windows import (
     span_tree,
 )
 from evolution_lab.windows.engines import engine_name
+from evolution_lab.windows.kept_windows import kept_windows
+from evolution_lab.windows.revisions import with_revisions
 from evolution_lab.windows.spark_engine import LOCAL_MASTER, spark_engine
+from evolution_lab.windows.stored_windows import folder_of_length
 
 T = TypeVar("T")
 
@@ -156,6 +159,11 @@ class LabFrames:
         lateness, exclude = self.config.allowed_lateness, self.config.exclude
 
         def here() -> pl.DataFrame:
+            whole = since is until is as_of is None
+            if whole and (self.data / "lake" / folder_of_length(window)).is_dir():
+                stored = self._stored_windows(window, as_of=None, latency_bins=latency_bins)
+                if stored is not None:
+                    return stored
             return aggregate_landed(
                 self._landed_lake(),
                 window=window,
@@ -181,9 +189,12 @@ class LabFrames:
                     exclude=exclude,
                 )
 
+        def with_history() -> pl.DataFrame:
+            frame = on_spark() if name == "spark" else here()
+            return with_revisions(frame, self.lake, window=window, allowed_lateness=lateness)
+
         frame = self._once(
-            ("windows", name, window, since, until, as_of, latency_bins),
-            on_spark if name == "spark" else here,
+            ("windows", name, window, since, until, as_of, latency_bins), with_history
         )
         if operation is None:
             return frame
@@ -251,6 +262,26 @@ class LabFrames:
             ("spans", since, until),
             lambda: span_tree(self._landed(since, until), exclude=self.config.exclude),
         )
+
+    def _stored_windows(
+        self, window: timedelta, *, as_of: datetime | None, latency_bins: bool
+    ) -> pl.DataFrame | None:
+        """Return the windows that the lake keeps; None where it cannot keep them (read-only, locked)."""
+        if window % timedelta(minutes=1):
+            return None
+        try:
+            return kept_windows(
+                self._landed_lake(),
+                window=window,
+                as_of=as_of,
+                allowed_lateness=self.config.allowed_lateness,
+                latency_bins=latency_bins,
+                exclude=self.config.exclude,
+            )
+        except CorruptFileError:
+            raise
+        except (LakeError, OSError):
+            return None
 
     def _window(self, every: str | timedelta | None) -> timedelta:
         if every is None:

@@ -14,6 +14,7 @@ from evolution_lab.errors import AmbiguousNameError, InputError, UnknownNameErro
 from evolution_lab.records.json_form import CAMEL_CASE
 from evolution_lab.telemetry.batches import BatchFile, BatchRecord
 from evolution_lab.telemetry.compaction import GRACE, sweep
+from evolution_lab.telemetry.derived_windows import drop_windows_of_lost_rows
 from evolution_lab.telemetry.lake import Lake
 from evolution_lab.telemetry.projection import project
 from evolution_lab.telemetry.rewriting import (
@@ -174,6 +175,7 @@ def forget(
         _forget_landings(lake, chosen, wait_seconds)
         sweep(lake, grace=grace)
     project(lake, grace=grace, wait_seconds=wait_seconds)
+    drop_windows_of_lost_rows(lake, grace=grace)
     return ForgottenReport(
         landings=tuple(chosen),
         operations=operations,

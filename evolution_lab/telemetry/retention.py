@@ -14,6 +14,7 @@ from evolution_lab.display import Progress, ResultMixin, part_of
 from evolution_lab.errors import InputError
 from evolution_lab.telemetry.batches import BatchFile
 from evolution_lab.telemetry.compaction import GRACE, sweep
+from evolution_lab.telemetry.derived_windows import drop_windows_of_lost_rows
 from evolution_lab.telemetry.lake import Lake
 from evolution_lab.telemetry.projection import project
 from evolution_lab.telemetry.rewriting import (
@@ -224,6 +225,7 @@ def _take_out(
             writing(1, 1)
         sweep(lake, grace=grace)
     project(lake, grace=grace, wait_seconds=wait_seconds)
+    drop_windows_of_lost_rows(lake, grace=grace)
     return RemovalReport(removed=tuple(removed))
 
 

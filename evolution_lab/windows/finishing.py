@@ -54,8 +54,15 @@ def finished(
         rows.with_columns(**none, **window_times(window))
         .with_columns(**zero, closed=closed, final=final, revision=pl.lit(0, dtype=pl.Int32))
         .select(order)
+        .with_columns(_plain_nulls())
     )
     return check(result, WINDOWS)
+
+
+def _plain_nulls() -> pl.Expr:
+    """Put zeros under nulls: what lies there depends on how a column was made, and bytes tell."""
+    numbers = pl.selectors.numeric()
+    return pl.when(numbers.is_not_null()).then(numbers.fill_null(0))
 
 
 def _on_grid(columns: pl.DataFrame, names: pl.DataFrame, last_slot: int) -> pl.DataFrame:

@@ -67,6 +67,11 @@ class StoredDay:
 _DAY: Final = TypeAdapter(StoredDay)
 
 
+def folder_of_length(window: timedelta) -> str:
+    """Return the folder of all windows of one length, relative to the lake."""
+    return f"windows/{format_timedelta(window)}"
+
+
 def folder_of(window: timedelta, day: date) -> str:
     """Return the folder of a day's windows, relative to the lake.
 
@@ -74,7 +79,7 @@ def folder_of(window: timedelta, day: date) -> str:
         >>> folder_of(timedelta(minutes=15), date(2026, 1, 31))
         'windows/15m/date=2026-01-31'
     """
-    return f"windows/{format_timedelta(window)}/{partition(day)}"
+    return f"{folder_of_length(window)}/{partition(day)}"
 
 
 def read_record(root: Path, window: timedelta, day: date) -> StoredDay | None:

@@ -137,7 +137,8 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, kills: int):
     assert [finding for finding in report.findings if finding.harmful] == []
     fresh = Lab(tmp_path / "fresh")
     fresh.land(*paths)
-    assert Lab(data).windows().equals(fresh.windows())
+    # How often late rows came is of the landings, not of the rows.
+    assert Lab(data).windows().drop("revision").equals(fresh.windows().drop("revision"))
     for each in (lake, fresh.lake):
         refresh(each, window=QUARTER)
     stored = stored_sums(lake, window=QUARTER)
