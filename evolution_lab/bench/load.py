@@ -178,7 +178,7 @@ def uncounted(last: Figures, *, rows: int, stored: int) -> int:
         abs(last.served - samples["seen"])
         + abs(samples["seen"] - sum(samples[name] for name in _ENDS))
         + abs(rows - samples["written"])
-        + abs(last.served - recorder["seen"] - samples["dropped"])
+        + abs(last.served - recorder["seen"])
         + abs(_chosen(recorder) - sum(recorder[name] for name in _ENDS))
         + abs(stored - recorder["written"])
     )

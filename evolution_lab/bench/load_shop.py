@@ -25,7 +25,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from evolution_lab.demo.shop import ServedApp, Watch, create_shop
 from evolution_lab.golden import TrafficRecorder
 from evolution_lab.golden.recorder_sinks import WriterSink
-from evolution_lab.telemetry import Exchange
 
 _STATM: Final = "/proc/{pid}/statm"
 _MEGABYTE: Final = 1_048_576
@@ -157,8 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         recorder = TrafficRecorder(
             data=options.data,
             service="shop",
-            resolve_tenant=_tenant,
-            resolve_session=_session,
+            resolve_tenant="x-tenant-id",
+            resolve_session="x-session-id",
             flush_seconds=options.flush_seconds,
         )
         watch = Watch(
@@ -229,14 +228,6 @@ def _handles() -> int | None:
         return sum(1 for _ in Path("/proc/self/fd").iterdir())
     except OSError:
         return None
-
-
-def _tenant(exchange: Exchange) -> str | None:
-    return exchange.header("x-tenant-id")
-
-
-def _session(exchange: Exchange) -> str | None:
-    return exchange.header("x-session-id")
 
 
 if __name__ == "__main__":

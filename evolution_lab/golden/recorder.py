@@ -19,7 +19,7 @@ from evolution_lab.config import load_config
 from evolution_lab.contracts.registry import ExecutedCall
 from evolution_lab.errors import ConfigError
 from evolution_lab.golden.http_snapshots import LARGEST_BODY, HeaderList
-from evolution_lab.golden.recorder_counts import RecorderCounts
+from evolution_lab.golden.recorder_counts import Choice, RecorderCounts
 from evolution_lab.golden.recorder_queue import FrameQueue
 from evolution_lab.golden.recorder_sinks import Sink, StoreSink, WriterSink
 from evolution_lab.golden.reservoir import RESERVED, Reservoir
@@ -41,7 +41,7 @@ from evolution_lab.telemetry.forks import renew_when_forked
 
 log = logging.getLogger(__name__)
 
-ExchangeName = Callable[[Exchange], str | None]
+ExchangeName = Callable[[Exchange], str | None] | str
 SampleBy = Literal["trace", "session"]
 
 _SHARE_BITS: Final = 56
@@ -78,7 +78,8 @@ class TrafficRecorder:
         sample_by: ``session`` chooses whole sessions where one is known, so that what is created in
             one request and read in the next is recorded together.
         resolve_operation: Names an exchange's operation; method and route template for None.
-        resolve_tenant: Says whose data an exchange is about.
+        resolve_tenant: Says whose data an exchange is about; or the name of the header that does, as
+            for those that follow.
         resolve_user: Says who called; a pseudonym is what is stored.
         resolve_session: Says which session an exchange belongs to; a pseudonym is what is stored.
         flush_seconds: Longest time that a call waits in the writer.
@@ -130,7 +131,11 @@ class TrafficRecorder:
         self._service, self._version = service, version
         self._maker = SampleMaker(service, version)
         self._resolve_operation = resolve_operation
-        self._resolve = {
+        # What asks a user's function is asked in the thread that may wait for it.
+        by_function = sample_by == "session" and callable(resolve_session)
+        self._chooses_at_once = resolve_operation is None and not by_function
+        self._note = f"{__name__}.{secrets.token_hex(4)}"
+        self._resolve: dict[str, ExchangeName | None] = {
             "tenant": resolve_tenant,
             "user": resolve_user,
             "session": resolve_session,
@@ -291,16 +296,28 @@ class TrafficRecorder:
             duration_ms=call.duration_ns / 1_000_000,
         )
 
+    def chooses(self, exchange: Exchange) -> bool:
+        """Say whether an exchange may be recorded: the middleware asks where the request is served."""
+        if not self._chooses_at_once:
+            return True
+        choice = self._choice(exchange)
+        if choice is not None:
+            exchange.notes[self._note] = choice
+        return choice is not None
+
+    def passed_by(self, exchange: Exchange) -> None:
+        """Count an exchange that could not be handed over."""
+        with self._lock:
+            if self._note not in exchange.notes:
+                self._unchosen += 1
+                self._chosen["sampled"] += 1
+            self._dropped["queue-full"] += 1
+
     def __call__(self, exchange: Exchange) -> None:
         """Record an exchange, if it is chosen; the middleware's listener."""
-        try:
-            by_session = self.sample_by == "session"
-            session = self._name("session", exchange) if by_session else None
-            operation = self._operation(exchange)
-        except Exception as problem:  # noqa: BLE001
-            self._failed("unrecordable", problem, chosen=False)
-            return
-        self._exchange(exchange, operation, session)
+        choice: Choice | None = exchange.notes.get(self._note) or self._choice(exchange)
+        if choice is not None:
+            self._exchange(exchange, choice)
 
     def close(self, timeout: float = 10.0) -> RecorderCounts:
         """Have everything stored that waits, and return the counts; a later call begins anew."""
@@ -346,20 +363,25 @@ class TrafficRecorder:
             self._chosen[reason] += 1
         return reason
 
-    def _exchange(
-        self,
-        exchange: Exchange,
-        operation: OperationRef,
-        session: str | None,
-    ) -> None:
+    def _choice(self, exchange: Exchange) -> Choice | None:
+        """Say why an exchange is recorded, None where it is not."""
+        try:
+            by_session = self.sample_by == "session"
+            session = self._name("session", exchange) if by_session else None
+            operation = self._operation(exchange)
+        except Exception as problem:  # noqa: BLE001
+            self._failed("unrecordable", problem, chosen=False)
+            return None
         share = share_of(session or exchange.trace_id)
         status = exchange.status_code
         shape = exchange.response_header("content-type")
         raised = type(exchange.error).__qualname__ if exchange.error is not None else None
         kind = (operation.key, status, shape, raised)
         reason = self._choose(share, kind, failed=(status or 500) >= 400)
-        if reason is None:
-            return
+        return None if reason is None else Choice(reason, kind, operation, session)
+
+    def _exchange(self, exchange: Exchange, choice: Choice) -> None:
+        operation, session, status = choice.operation, choice.session, exchange.status_code
         if not exchange.completed or status is None:
             with self._lock:
                 self._dropped["incomplete"] += 1
@@ -380,6 +402,7 @@ class TrafficRecorder:
         except Exception as problem:  # noqa: BLE001
             self._failed("unrecordable", problem, chosen=True)
             return
+        raised = type(exchange.error).__qualname__ if exchange.error is not None else None
         metadata = {"exception": raised} if raised else {}
         call = {
             "key": operation.key,
@@ -401,7 +424,7 @@ class TrafficRecorder:
             "user_id": user,
             "metadata": {**metadata, "spanId": exchange.span_id},
         }
-        self._hand_over(call, reason, kind, exchange.trace_id, session)
+        self._hand_over(call, choice.reason, choice.kind, exchange.trace_id, session)
 
     def _operation(self, exchange: Exchange) -> OperationRef:
         answer = self._resolve_operation(exchange) if self._resolve_operation else None
@@ -411,7 +434,9 @@ class TrafficRecorder:
 
     def _name(self, kind: str, exchange: Exchange) -> str | None:
         resolve = self._resolve[kind]
-        return None if resolve is None else named(resolve(exchange))
+        if resolve is None or isinstance(resolve, str):
+            return None if resolve is None else named(exchange.header(resolve))
+        return named(resolve(exchange))
 
     def _hand_over(
         self,

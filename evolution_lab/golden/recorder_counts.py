@@ -1,9 +1,21 @@
-"""What a recorder has done: where every call went."""
+"""What a recorder has done: why it chose a call, and where every call went."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from evolution_lab.records import OperationRef
+
+
+class Choice(NamedTuple):
+    """Why an exchange is recorded, its class, its operation, and its session where that chose."""
+
+    reason: str
+    kind: tuple[Any, ...]
+    operation: OperationRef
+    session: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

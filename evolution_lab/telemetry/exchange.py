@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from evolution_lab.records import OperationRef, TelemetrySample
 from evolution_lab.telemetry.naming import template_path
@@ -79,7 +79,7 @@ class Exchange:
     response_body: bytes | None = None
     request: Mapping[str, Any]
     span_attributes: Mapping[str, Any] = field(default_factory=dict)
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
     variant_id: str | None = None
 
     @property
@@ -135,6 +135,23 @@ class Exchange:
             if len(key) == len(wanted) and _text(key).lower() == wanted:
                 return _text(value)
         return None
+
+
+@runtime_checkable
+class ChoosingListener(Protocol):
+    """A listener that wants few exchanges, such as a recorder of a share of them.
+
+    Which ones it is asked where the request is served, so it is quick; only those are handed over.
+    """
+
+    def chooses(self, exchange: Exchange, /) -> bool:
+        """Say whether it wants to be told of an exchange."""
+
+    def passed_by(self, exchange: Exchange, /) -> None:
+        """Take note that one which it chose could not be handed over."""
+
+    def __call__(self, exchange: Exchange, /) -> None:
+        """Take an exchange that it chose."""
 
 
 def _texts(headers: Iterable[tuple[Any, Any]]) -> tuple[tuple[str, str], ...]:

@@ -28,11 +28,15 @@ class SampleMaker:
         service: The service that answers.
         version: Its version.
         environment: ``production``, ``staging`` …
+        tenant_header: Header that names the tenant; None for none.
+        actor_header: Header that names who asks; None for none.
     """
 
     service: str | None = None
     version: str | None = None
     environment: str | None = None
+    tenant_header: str | None = None
+    actor_header: str | None = None
     _derived: set[str] = field(default_factory=set, init=False, repr=False)
     _refs: dict[str, OperationRef] = field(default_factory=dict, init=False, repr=False)
 
@@ -71,6 +75,10 @@ class SampleMaker:
         actor_id: str | None = None,
     ) -> dict[str, Any]:
         """Return the fields of an exchange's sample: to be sent, they need not be a record first."""
+        if self.tenant_header is not None and tenant_id is None:
+            tenant_id = named(exchange.header(self.tenant_header))
+        if self.actor_header is not None and actor_id is None:
+            actor_id = named(exchange.header(self.actor_header))
         error, status = exchange.error, exchange.status_code
         success = exchange.success
         code = message = None

@@ -64,7 +64,7 @@ def _last() -> Figures:
         served=100,
         cpu_seconds=1.0,
         samples={"seen": 100, "sent": 94, **kinds},
-        recorder={"seen": 94, "sampled": 4, "kept_errors": 1, "kept_rare": 1, **recorded},
+        recorder={"seen": 100, "sampled": 4, "kept_errors": 1, "kept_rare": 1, **recorded},
     )
 
 

@@ -27,7 +27,7 @@ from evolution_lab.golden.recorder_queue import FrameQueue
 from evolution_lab.golden.reservoir import Reservoir
 from evolution_lab.golden.sampling import SHARES, first_share, share_of
 from evolution_lab.golden.store import Added
-from evolution_lab.telemetry import create_tracing_middleware
+from evolution_lab.telemetry import Exchange, create_tracing_middleware
 
 HERE = Path(__file__).parent
 ALL: dict[str, Any] = {"sample_rate": 1.0, "allow_more_than_5_percent": "a test"}
@@ -351,3 +351,23 @@ def test_a_sanitiser_that_the_writer_cannot_import_is_refused(tmp_path: Path) ->
         TrafficRecorder(data=tmp_path, sanitize=lambda snapshot: snapshot)
     with pytest.raises(ConfigError, match="cannot be imported"):
         TrafficRecorder(data=tmp_path, sanitize="no_such_module:clean")
+
+
+def test_what_cannot_be_handed_over_is_counted_whether_or_not_it_was_chosen():
+    store = InMemoryTrafficStore()
+    chosen = TrafficRecorder(store=store, sample_rate=1.0, allow_more_than_5_percent="a test")
+    undecided = TrafficRecorder(
+        store=store,
+        sample_by="session",
+        resolve_session=lambda _: None,
+    )
+    for recorder in (chosen, undecided):
+        exchange = Exchange(
+            protocol="asgi", method="GET", path="/users/7", route="/users/{id}", started_ns=0,
+            duration_ns=1, status_code=200, trace_id="f" * 32, span_id="1" * 16, request={},
+        )  # fmt: skip
+        assert recorder.chooses(exchange)
+        recorder.passed_by(exchange)
+        counts = recorder.close()
+        assert (counts.seen, counts.sampled, dict(counts.dropped)) == (1, 1, {"queue-full": 1})
+        assert counts.waiting == 0

@@ -177,3 +177,63 @@ tracing.wsgi(app)({"PATH_INFO": "/a"}, lambda *_: None)
     while Lake(tmp_path).samples().collect().is_empty():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+class Chooser:
+    """Wants every other exchange; counts what it was asked, told, and what passed it by."""
+
+    def __init__(self) -> None:
+        self.asked, self.told, self.missed = [], [], []
+
+    def chooses(self, exchange):
+        self.asked.append(threading.current_thread())
+        return exchange.path == "/b"
+
+    def passed_by(self, exchange):
+        self.missed.append(exchange.path)
+
+    def __call__(self, exchange):
+        self.told.append((exchange.path, threading.current_thread()))
+
+
+def test_headers_name_tenant_and_actor_without_a_thread(tmp_path, get_wsgi):
+    tracing = create_tracing_middleware(
+        resolve_tenant="X-Tenant", resolve_actor="x-user", data=tmp_path, service="shop"
+    )
+    get_wsgi(tracing.wsgi(app), "/a", headers={"X-Tenant": "acme", "X-User": "ann@example.com"})
+    get_wsgi(tracing.wsgi(app), "/b")
+    assert "telemetry-hooks" not in {thread.name for thread in threading.enumerate()}
+    counters = tracing.close()
+    assert (counters.seen, counters.written, counters.waiting) == (2, 2, 0)
+    rows = Lake(tmp_path).samples().collect().sort("operation_key")
+    assert rows["tenant_id"].to_list() == ["acme", None]
+    assert rows["actor_id"][0].startswith("actor_")
+    assert rows["actor_id"][1] is None
+
+
+def test_a_listener_that_chooses_is_asked_in_the_request_and_told_outside_of_it(get_wsgi):
+    one, other = Chooser(), Chooser()
+    tracing = create_tracing_middleware(listeners=[one, other])
+    get_wsgi(tracing.wsgi(app), "/a", "/b", "/a", "/b")
+    counters = tracing.close()
+    assert (counters.seen, counters.waiting, counters.dropped) == (4, 0, 0)
+    for chooser in (one, other):
+        assert chooser.asked == [threading.current_thread()] * 4
+        assert [path for path, _ in chooser.told] == ["/b", "/b"]
+        assert threading.current_thread() not in {thread for _, thread in chooser.told}
+        assert chooser.missed == []
+
+
+def test_what_a_listener_chose_and_cannot_be_told_passes_it_by(get_wsgi):
+    free, chooser = threading.Event(), Chooser()
+
+    def blocked(exchange):
+        free.wait(10)
+
+    tracing = create_tracing_middleware(listeners=[chooser, blocked])
+    get_wsgi(tracing.wsgi(app), *["/b"] * 2_100)
+    free.set()
+    counters = tracing.close()
+    assert len(chooser.missed) >= 2_100 - 2_048 - 4
+    assert len(chooser.missed) + len(chooser.told) == 2_100
+    assert (counters.seen, counters.dropped) == (2_100, 0)  # Samples wait for no listener.

@@ -8,7 +8,7 @@ from pathlib import Path
 from starlette.middleware import Middleware
 
 from evolution_lab.demo.shop.tracing import ENVIRONMENT
-from evolution_lab.telemetry import Counters, Exchange, TracingMiddleware, create_tracing_middleware
+from evolution_lab.telemetry import Counters, TracingMiddleware, create_tracing_middleware
 from evolution_lab.telemetry.exchange import ExchangeListener, SampleHook
 from evolution_lab.telemetry.observation import RequestListener
 
@@ -39,8 +39,8 @@ class Watch:
     def middleware(self, version: str) -> Middleware:
         """Return what to wrap around a version of the shop."""
         watcher = create_tracing_middleware(
-            resolve_tenant=_tenant,
-            resolve_actor=_actor,
+            resolve_tenant="x-tenant-id",
+            resolve_actor="x-user-id",
             on_sample=self.on_sample,
             data=self.data,
             service="shop",
@@ -67,11 +67,3 @@ class Watch:
     def close(self, timeout: float = 10.0) -> dict[str, Counters]:
         """Land what waits, and return the counts."""
         return {version: one.close(timeout) for version, one in sorted(self._watchers.items())}
-
-
-def _tenant(exchange: Exchange) -> str | None:
-    return exchange.header("x-tenant-id")
-
-
-def _actor(exchange: Exchange) -> str | None:
-    return exchange.header("x-user-id")
