@@ -42,12 +42,11 @@ def list_signals(data: Data = DEFAULT_DATA, config: Config = None, as_json: Json
     Example: evolution-lab signals list
     """
     from evolution_lab.display import format_value
-    from evolution_lab.intents import read_snapshots
+    from evolution_lab.intents import standing_snapshots
     from evolution_lab.lab import Lab
 
     lab = Lab(data, config=config)
     labels = {found.signal_id: found for found in lab.labels()}
-    newest = read_snapshots(lab.data).group_by("id", maintain_order=True).last()
     rows = [
         {
             "id": row["id"],
@@ -58,7 +57,7 @@ def list_signals(data: Data = DEFAULT_DATA, config: Config = None, as_json: Json
             "label": labels[row["id"]].truth if row["id"] in labels else None,
             "why": labels[row["id"]].why if row["id"] in labels else None,
         }
-        for row in newest.iter_rows(named=True)
+        for row in standing_snapshots(lab.data).iter_rows(named=True)
     ]
     if as_json:
         print_json(rows)

@@ -13,7 +13,12 @@ from evolution_lab.intents.error_spike import ErrorSpikeDetector
 from evolution_lab.intents.evidence import Detector, evidence_frame
 from evolution_lab.intents.latency_regression import LatencyRegressionDetector
 from evolution_lab.intents.latency_values import LatencyValuesDetector
-from evolution_lab.intents.snapshots import read_snapshots, store_snapshots
+from evolution_lab.intents.snapshots import (
+    read_snapshots,
+    standing_snapshots,
+    store_snapshots,
+    withdraw_snapshots,
+)
 from evolution_lab.intents.throughput_drop import ThroughputDropDetector
 from evolution_lab.intents.view import DetectionView, detection_view
 from evolution_lab.intents.workflows import find_workflows
@@ -31,5 +36,7 @@ __all__ = [
     "evidence_frame",
     "find_workflows",
     "read_snapshots",
+    "standing_snapshots",
     "store_snapshots",
+    "withdraw_snapshots",
 ]

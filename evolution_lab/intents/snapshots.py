@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -79,14 +80,42 @@ def store_snapshots(data_dir: Path, signals: Sequence[IntentSignal]) -> int:
     return int(after[0]) - int(before[0])
 
 
+def withdraw_snapshots(data_dir: Path, signals: Sequence[IntentSignal]) -> int:
+    """Append that signals hold no more: late rows took away what a first look had said.
+
+    They leave the list of signals and stay here, for audit and training.
+
+    Args:
+        data_dir: The lab directory.
+        signals: As they were last said.
+
+    Returns:
+        How many rows were added.
+
+    Raises:
+        LockedError: Another process holds the state database for too long.
+    """
+    return store_snapshots(data_dir, [replace(signal, state="withdrawn") for signal in signals])
+
+
+def standing_snapshots(data_dir: Path) -> pl.DataFrame:
+    """Return the newest snapshot of each signal that was not withdrawn, oldest signal first."""
+    newest = read_snapshots(data_dir).group_by("id", maintain_order=True).last()
+    state = pl.col("payload").str.json_path_match("$.state")
+    return newest.filter(state.ne_missing("withdrawn"))
+
+
 def read_snapshots(data_dir: Path) -> pl.DataFrame:
-    """Return all snapshots, oldest first; ``payload`` is the signal as JSON."""
+    """Return all snapshots in the order of detection, those of one signal as they were said.
+
+    ``payload`` is the signal as JSON.
+    """
     with open_state(data_dir) as state:
         state.execute(_TABLE)
         rows = state.sql(
             "SELECT id, digest, service, operation_name, operation_version, confidence, "
             "payload::VARCHAR AS payload, epoch_us(detected_at) AS detected_at "
-            "FROM intent_snapshots ORDER BY detected_at, id, digest"
+            "FROM intent_snapshots ORDER BY detected_at, id, rowid"
         ).to_arrow_table()
     return pl.DataFrame(rows).with_columns(
         pl.from_epoch("detected_at", "us").dt.replace_time_zone("UTC")

@@ -91,7 +91,7 @@ class EvolutionPipeline:
     on_snapshot: Callable[[WindowSnapshot], Any] | None = None
     config: EvolutionConfig = field(default_factory=EvolutionConfig)
     clock: Callable[[], datetime] = _now
-    grace: timedelta = timedelta(seconds=15)
+    grace: timedelta = timedelta(minutes=1)
     most_samples: int = 500_000
     _listeners: PipelineListeners = field(default_factory=PipelineListeners, init=False, repr=False)
     _interval: timedelta | None = field(default=None, init=False, repr=False)

@@ -47,7 +47,8 @@ class IntentSignal:
         window_start: Start of the first window of the episode, UTC.
         window_end: End of the last window seen so far, UTC; grows while the episode lasts.
         detected_at: End of the first window at which the claim could be made, UTC.
-        state: ``open`` while it lasts, ``recovered`` after enough quiet windows.
+        state: ``open`` while it lasts, ``recovered`` after enough quiet windows; ``withdrawn`` in
+            ``intent_snapshots`` alone, where late rows took away what a first look had said.
         observed: The value during the episode, in ``unit``.
         baseline: The value before, in ``unit``.
         effect: ``observed`` relative to ``baseline`` in the unit's natural scale (difference of
@@ -74,7 +75,7 @@ class IntentSignal:
     window_start: datetime
     window_end: datetime
     detected_at: datetime
-    state: Literal["open", "recovered"]
+    state: Literal["open", "recovered", "withdrawn"]
     observed: float | None
     baseline: float | None
     effect: float | None
