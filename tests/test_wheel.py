@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -24,6 +25,18 @@ WIDTH = "100"
 REPORTS = ("suggestions.html", "suggestions.json", "suggestions.md")
 
 
+def cut_off() -> tuple[str, ...]:
+    """What runs a command without any network, nothing where the system does not allow it."""
+    command = ("unshare", "--net", "--map-root-user")
+    if shutil.which(command[0]) is None:
+        return ()
+    tried = subprocess.run([*command, "true"], check=False, capture_output=True)
+    return command if tried.returncode == 0 else ()
+
+
+CUT_OFF = cut_off()
+
+
 @dataclass(frozen=True)
 class Run:
     """One run of the demo: what it printed and every file it left, by relative path."""
@@ -41,7 +54,7 @@ class Installation:
     def run(self, folder: Path, *arguments: str) -> Run:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("EVOLUTION_LAB_", "COV"))}
         done = subprocess.run(
-            [self.bin / "evolution-lab", *arguments],
+            [*CUT_OFF, self.bin / "evolution-lab", *arguments],
             cwd=folder,
             env={k: v for k, v in kept.items() if k != "PYTHONPATH"} | {"COLUMNS": WIDTH},
             check=False,
@@ -161,6 +174,12 @@ def test_demo_runs_in_an_empty_folder(first: Run):
     assert first.done.returncode == 0, first.done.stdout + first.done.stderr
     missing = [name for name in REPORTS if not first.files.get(f"reports/{name}")]
     assert missing == []
+
+
+def test_demo_needs_no_network(first: Run):
+    if not CUT_OFF:
+        pytest.skip("this system does not let a command be cut off from the network")
+    assert first.done.returncode == 0, first.done.stderr
 
 
 def test_demo_decides_on_one_suggestion(first: Run):
