@@ -35,3 +35,10 @@ def test_the_page_lists_them() -> None:
     )
     installed = {name for name in pinned() if licence_of(name)}
     assert installed <= listed, f"run python tests/licences.py: {installed - listed}"
+
+
+def test_every_test_that_security_names_is_there() -> None:
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)`", text)
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).is_file()] == []
