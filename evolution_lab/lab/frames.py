@@ -12,7 +12,7 @@ import polars as pl
 from evolution_lab.config import EvolutionConfig, load_config, parse_duration
 from evolution_lab.contracts import BoundSpecs, OpenApiDocument, bind_specs
 from evolution_lab.display import Progress, notebook_progress
-from evolution_lab.errors import CorruptFileError, EmptyLakeError, InputError, LakeError
+from evolution_lab.errors import EmptyLakeError, InputError, LakeError
 from evolution_lab.schemas import SAMPLES, empty
 from evolution_lab.telemetry import Lake, LandingReport, land
 from evolution_lab.windows import (
@@ -278,10 +278,8 @@ class LabFrames:
                 latency_bins=latency_bins,
                 exclude=self.config.exclude,
             )
-        except CorruptFileError:
-            raise
-        except (LakeError, OSError):
-            return None
+        except (LakeError, OSError, pl.exceptions.PolarsError):
+            return None  # Read anew: what is wrong with the samples themselves is said then.
 
     def _window(self, every: str | timedelta | None) -> timedelta:
         if every is None:
