@@ -14,6 +14,8 @@ from evolution_lab.bench.targets import Target
 ADDED_MEDIAN_MICROSECONDS: Final = 50.0
 ADDED_P99_MILLISECONDS: Final = 1.0
 THROUGHPUT_SHARE: Final = 0.95
+MOST_NOISE_MILLISECONDS: Final = 25.0
+"""The most that the bare shop's 99th percentile may be for latencies to be told apart."""
 GROWTH_SHARE: Final = 0.05
 """Growth of resident memory in an hour that still counts as flat, as a share of what is held."""
 _SEED: Final = 11
@@ -31,17 +33,23 @@ def latency_targets(bare: Side, seen: Side, rate: float) -> tuple[Target, Target
         plain, watched = (np.quantile(each, (0.5, 0.99)) for each in both)
         return np.asarray(watched - plain, dtype=np.float64)
 
-    value = added(np.arange(turns))
+    value = [float(each) for each in added(np.arange(turns))]
     drawn = np.array([added(rng.integers(turns, size=turns)) for _ in range(_RESAMPLES)])
-    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
+    low, high = (
+        [float(each) for each in edge] for edge in np.quantile(drawn, (0.025, 0.975), axis=0)
+    )
+    noise = float(np.quantile(np.concatenate(bare.latencies), 0.99)) / 1e6
+    busy = noise > MOST_NOISE_MILLISECONDS
     how = (
         f"{rate:.0f} requests a second on a timetable, half of the bare shop's saturation, "
         "5 % recorded; interval from drawing turns anew in pairs."
     )
+    if busy:  # Nobody can tell a millisecond from the neighbours' work: neither reached nor missed.
+        how += f" Not judged: the bare shop's own p99 is {noise:.0f} ms, the machine is too busy."
     return (
         Target(
             id="L1-added-p50-us",
-            value=value[0] / 1e3,
+            value=None if busy else value[0] / 1e3,
             interval=(low[0] / 1e3, high[0] / 1e3),
             target=ADDED_MEDIAN_MICROSECONDS,
             bound="at most",
@@ -49,7 +57,7 @@ def latency_targets(bare: Side, seen: Side, rate: float) -> tuple[Target, Target
         ),
         Target(
             id="L1-added-p99-ms",
-            value=value[1] / 1e6,
+            value=None if busy else value[1] / 1e6,
             interval=(low[1] / 1e6, high[1] / 1e6),
             target=ADDED_P99_MILLISECONDS,
             bound="at most",
