@@ -115,7 +115,8 @@ def read_snapshots(data_dir: Path) -> pl.DataFrame:
         rows = state.sql(
             "SELECT id, digest, service, operation_name, operation_version, confidence, "
             "payload::VARCHAR AS payload, epoch_us(detected_at) AS detected_at "
-            "FROM intent_snapshots ORDER BY detected_at, id, rowid"
+            "FROM intent_snapshots "
+            "ORDER BY min(detected_at) OVER (PARTITION BY id), id, rowid"
         ).to_arrow_table()
     return pl.DataFrame(rows).with_columns(
         pl.from_epoch("detected_at", "us").dt.replace_time_zone("UTC")

@@ -38,7 +38,7 @@ def test_detection_sees_the_windows_of_the_samples_bit_for_bit(lab: Lab) -> None
     minute = timedelta(minutes=1)  # The sample's own half minutes are never stored.
     keywords = {"window": minute, "latency_bins": True, "exclude": lab.config.exclude}
     expected = aggregate(lab.lake.samples(), **keywords)
-    for _ in range(2):
+    for _ in range(2):  # Made, then read again.
         kept = kept_windows(lab.lake, **keywords)
         assert kept is not None
         assert kept.schema == expected.schema
@@ -59,13 +59,14 @@ def test_a_withdrawn_signal_leaves_the_list_and_stays_on_record(
     assert withdraw_snapshots(lab.data, [first]) == 0
     assert main(["signals", "list", "--data", str(lab.data), "--json"]) == 0
     listed = {row["id"] for row in json.loads(capfd.readouterr().out)}
-    assert listed == set(standing_snapshots(lab.data)["id"]) >= {signal.id for signal in others}
+    assert listed == set(standing_snapshots(lab.data)["id"])
+    assert listed >= {signal.id for signal in others}
     assert first.id not in listed
     states = [
         json.loads(row["payload"])["state"]
         for row in read_snapshots(lab.data).filter(pl.col("id") == first.id).to_dicts()
     ]
-    assert states == [first.state, "withdrawn"]
+    assert states[-2:] == [first.state, "withdrawn"]
 
 
 def minute_of_calls(number: int, *, failing: bool, rng: np.random.Generator) -> pl.DataFrame:
