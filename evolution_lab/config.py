@@ -114,6 +114,9 @@ class EvolutionConfig:
         time_zone: Zone of timestamps that carry none; None refuses them.
         mappings: Which columns of a table play which roles, as confirmed when it was landed; used
             for tables that have all these columns. Roles to ``COLUMN[:UNIT]``, and perhaps ``tz``.
+        alerts: Whom ``watch`` alerts, and of what: ``webhook_env`` (the variable of the environment
+            that holds the address) with ``format`` (json, slack, pagerduty, alertmanager), ``command``
+            or ``callable``, and ``lowest_severity`` and ``cooldown``.
         operations: Overrides by glob of the operation key.
     """
 
@@ -149,6 +152,7 @@ class EvolutionConfig:
     state_url: str | None = field(default=None, repr=False)
     time_zone: str | None = None
     mappings: tuple[Mapping[str, str], ...] = ()
+    alerts: Mapping[str, Any] = field(default_factory=dict)
     operations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -296,7 +300,7 @@ def load_config(
         values.update(document)
     for name in SETTING_NAMES:
         key = ENVIRONMENT_PREFIX + name.upper()
-        if key in environment and name not in {"operations", "owners", "mappings"}:
+        if key in environment and name not in {"operations", "owners", "mappings", "alerts"}:
             values[name] = environment[key]
     values.update({name: value for name, value in overrides.items() if value is not None})
     return EvolutionConfig(**cast("dict[str, Any]", {n: _coerce(n, v) for n, v in values.items()}))

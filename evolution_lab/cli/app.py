@@ -24,8 +24,10 @@ from evolution_lab.cli import (
     rolling_out,
     running_rollouts,
     sharing,
+    silencing,
     simulating,
     testing,
+    watching,
 )
 from evolution_lab.cli.to_come import add_commands_to_come
 from evolution_lab.errors import EvolutionLabError
@@ -74,6 +76,8 @@ running_rollouts.add_commands(app)
 testing.add_commands(app)
 measuring.add_commands(app)
 reading.add_commands(app)
+watching.add_commands(app)
+silencing.add_commands(app)
 add_commands_to_come(app)
 
 

@@ -9,10 +9,7 @@ import typer
 
 from evolution_lab.errors import NotYetAvailableError
 
-COMMANDS: Final = {
-    "watch": "Follow a growing lake.",
-    "mute": "Silence an operation for a while.",
-}
+COMMANDS: Final[dict[str, str]] = {}
 GROUPS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {}
 _ANY: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 

@@ -35,8 +35,8 @@ from evolution_lab.golden.store_lake import LakeTrafficStore
 from evolution_lab.intents.labels import (
     NOT_REAL,
 )
-from evolution_lab.lab.finding import LabFindings
 from evolution_lab.lab.shown_evidence import Judged, ShownEvidence
+from evolution_lab.lab.silencing import LabSilences
 from evolution_lab.records import DetectionResult, SpecSuggestion, SuggestionStatus
 from evolution_lab.review import ReviewBoard, review_panel
 from evolution_lab.suggestions import SpecGenerator, TrafficReading, read_traffic
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from anywidget import AnyWidget
 
 
-class LabDecisions(LabFindings):
+class LabDecisions(LabSilences):
     """What a lab proposes and people decide; see ``Lab``."""
 
     def suggest(

@@ -18,7 +18,7 @@ from evolution_lab.golden.store_lake import LakeTrafficStore
 from evolution_lab.golden.verdicts import GoldenRun
 from evolution_lab.lab.last_run import News, as_said, news, read_last_run, write_last_run
 from evolution_lab.lab.whole import Lab
-from evolution_lab.records import DetectionResult
+from evolution_lab.records import DetectionResult, IntentSignal
 from evolution_lab.telemetry import LandingReport
 from evolution_lab.telemetry.locks import file_lock
 
@@ -77,6 +77,7 @@ class NightlyRun:
         refreshed: What became of the written golden tests.
         news: What is new since the last run.
         report: The files written.
+        loud: The signals among the news that no mute and no maintenance window silences.
     """
 
     landing: LandingReport | None
@@ -86,9 +87,10 @@ class NightlyRun:
     refreshed: tuple[RefreshedSuite, ...]
     news: News
     report: ReportFiles
+    loud: tuple[IntentSignal, ...] = ()
 
     def fails(self, on: FailOn) -> bool:
-        """Say whether the run is to be taken for failed.
+        """Say whether the run is to be taken for failed; silenced signals fail none.
 
         Args:
             on: ``none`` never; ``signal`` where a signal is new; ``high`` where one of high severity
@@ -99,9 +101,10 @@ class NightlyRun:
         """
         check_fail_on(on)
         if on == "signal":
-            return bool(self.news.signals)
+            known = {signal.id for signal in self.news.signals}
+            return any(signal.id in known for signal in self.loud)
         if on == "high":
-            return any(s.severity == "high" for s in (*self.news.signals, *self.news.worse))
+            return any(signal.severity == "high" for signal in self.loud)
         if on == "drift":
             return self.golden is not None and self.golden.exit_code != 0
         return False
@@ -186,6 +189,7 @@ def walk_the_line(
                 drift=groups,
             ),
         )
+        loud = lab.silences().loud((*new.signals, *new.worse), datetime.now(UTC))
         tell(5, _STEPS)
     return NightlyRun(
         landing=landing,
@@ -195,6 +199,7 @@ def walk_the_line(
         refreshed=refreshed,
         news=new,
         report=report,
+        loud=loud,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from evolution_lab.approval import postgres_repository as suggestions
 from evolution_lab.experiments import postgres_repository as experiments
+from evolution_lab.intents import silence_store as silences
 from evolution_lab.telemetry.postgres import PostgresPart
 from evolution_lab.telemetry.state import STATE_FILE, open_state, rewrite_state
 
@@ -25,6 +26,7 @@ _SHORTEST: Final = 4
 _PARTS: Final = {
     "suggestions": suggestions.MIGRATIONS,
     "experiments": experiments.MIGRATIONS,
+    "silences": silences.MIGRATIONS,
 }
 _TABLE: Final = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)")
 

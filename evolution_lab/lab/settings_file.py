@@ -30,6 +30,12 @@ _UNSET: Final = {
     "never_auto_approve": ["billing.*"],
     "mappings": [{"timestamp": "Start:ns", "duration": "Took:us", "operation": "Name"}],
     "state_url": "postgresql://lab@db.example.com/lab",
+    "alerts": {
+        "webhook_env": "ALERTS_URL",
+        "format": "slack",
+        "lowest_severity": "medium",
+        "cooldown": "30m",
+    },
     "owners": {"billing-team": ["ada", "grace"]},
 }
 """What is shown for settings whose default is nothing."""

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from evolution_lab.approval import SpecSuggestionOrchestrator
 from evolution_lab.approval.orchestrator import written_as
 from evolution_lab.errors import DeliveryError, LockedError
 from evolution_lab.pipeline.destinations import Destination
-from evolution_lab.pipeline.outbox import Outbox, OutboxEntry
-from evolution_lab.pipeline.suggestion_events import events_of
-from evolution_lab.records import SpecSuggestion
+from evolution_lab.pipeline.outbox import E, Outbox, OutboxEntry
+from evolution_lab.pipeline.suggestion_events import SuggestionEvent, events_of
 from evolution_lab.telemetry.locks import file_lock
 
 _BUSY_SECONDS = 2.0
@@ -42,7 +42,7 @@ class Deliveries:
 
 
 def deliver_all(
-    outbox: Outbox,
+    outbox: Outbox[SuggestionEvent],
     orchestrator: SpecSuggestionOrchestrator,
     destinations: Sequence[Destination],
     *,
@@ -68,9 +68,9 @@ def deliver_all(
     total = Deliveries()
     for done, destination in enumerate(destinations, start=1):
         try:
-            with _alone(outbox, destination):
+            with alone(outbox.lock_of(destination.name)):
                 total += _deliver_to(destination, outbox, orchestrator, clock)
-        except _BusyError:
+        except BusyError:
             total += Deliveries(busy=1)
         if progress is not None:
             progress(done, len(destinations))
@@ -79,7 +79,7 @@ def deliver_all(
 
 def _deliver_to(
     destination: Destination,
-    outbox: Outbox,
+    outbox: Outbox[SuggestionEvent],
     orchestrator: SpecSuggestionOrchestrator,
     clock: Callable[[], datetime],
 ) -> Deliveries:
@@ -92,11 +92,33 @@ def _deliver_to(
     )
     name = destination.name
     outbox.put(name, events, now=clock())
+
+    def tell(entry: OutboxEntry[SuggestionEvent]) -> None:
+        current = known.get(entry.event.suggestion.id, entry.event.suggestion)
+        destination.deliver(entry.event, current)
+
+    return drain(outbox, name, tell, clock=clock)
+
+
+def drain(
+    outbox: Outbox[E],
+    name: str,
+    tell: Callable[[OutboxEntry[E]], object],
+    *,
+    clock: Callable[[], datetime],
+) -> Deliveries:
+    """Tell a destination all that is due; ends early where it cannot be reached.
+
+    Args:
+        outbox: What is to be told.
+        name: The destination's.
+        tell: Tells one event; whatever it raises, the event is kept.
+        clock: Says what time it is, UTC.
+    """
     delivered = failed = 0
     while entries := outbox.due(name, now=clock()):
         for entry in entries:
-            current = known.get(entry.event.suggestion.id, entry.event.suggestion)
-            error = _tell(destination, entry, current)
+            error = _error_of(tell, entry)
             if error is None:
                 outbox.delivered(name, entry.event.key, now=clock())
                 delivered += 1
@@ -108,11 +130,11 @@ def _deliver_to(
     return Deliveries(delivered=delivered, failed=failed)
 
 
-def _tell(
-    destination: Destination, entry: OutboxEntry, current: SpecSuggestion
+def _error_of(
+    tell: Callable[[OutboxEntry[E]], object], entry: OutboxEntry[E]
 ) -> DeliveryError | None:
     try:
-        destination.deliver(entry.event, current)
+        tell(entry)
     except DeliveryError as error:
         return error
     except Exception as error:  # noqa: BLE001 - whatever a hook raises, the event is kept
@@ -120,17 +142,25 @@ def _tell(
     return None
 
 
-class _BusyError(Exception):
+class BusyError(Exception):
     """Another process is telling the destination."""
 
 
 @contextmanager
-def _alone(outbox: Outbox, destination: Destination) -> Iterator[None]:
-    lock = file_lock(outbox.lock_of(destination.name), wait_seconds=_BUSY_SECONDS)
+def alone(path: Path) -> Iterator[None]:
+    """Be the only one who tells a destination.
+
+    Args:
+        path: Its lock, see ``Outbox.lock_of``.
+
+    Raises:
+        BusyError: Another process is telling it.
+    """
+    lock = file_lock(path, wait_seconds=_BUSY_SECONDS)
     try:
         lock.__enter__()
     except LockedError:
-        raise _BusyError from None
+        raise BusyError from None
     try:
         yield
     finally:

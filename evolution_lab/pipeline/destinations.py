@@ -126,7 +126,7 @@ class CallableHook:
         """Call the function, and await what it gives to await."""
         answer = self.function(event)
         if inspect.isawaitable(answer):
-            _run(asyncio.wait_for(_awaited(answer), HOOK_SECONDS))
+            awaited(answer)
 
 
 def asked_for(
@@ -140,12 +140,16 @@ async def _awaited(answer: Any) -> Any:
     return await answer
 
 
-def _run(answer: Any) -> None:
-    """Await something, from a thread whose own event loop stands still meanwhile or that has none."""
+def awaited(answer: Any) -> None:
+    """Await something, from a thread whose own event loop stands still meanwhile or that has none.
+
+    Raises:
+        DeliveryError: It took longer than ``HOOK_SECONDS``.
+    """
 
     async def wait() -> None:
         try:
-            await answer
+            await asyncio.wait_for(_awaited(answer), HOOK_SECONDS)
         except TimeoutError:
             raise DeliveryError(f"the hook took longer than {HOOK_SECONDS:.0f} s.") from None
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
-from evolution_lab.pipeline.suggestion_events import SuggestionEvent
+import duckdb
+
 from evolution_lab.records import from_json, to_json
 from evolution_lab.telemetry.state import STATE_FILE, open_state
 
@@ -39,7 +40,7 @@ CREATE TABLE IF NOT EXISTS suggestion_outbox (
     PRIMARY KEY (destination, key)
 );
 """
-"""Times are UTC. ``payload`` is the event's JSON until it is delivered, then null. ``position`` is
+"""``suggestion_id`` is the event's subject. Times are UTC. ``payload`` is the event's JSON until it is delivered, then null. ``position`` is
 the order in which events were put down."""
 
 # What failed holds up later events of its own suggestion only. A clock that was wrong for a while
@@ -57,8 +58,30 @@ ORDER BY position LIMIT $most
 """
 
 
+class OutboxEvent(Protocol):
+    """What an outbox keeps: a dataclass that goes to JSON and back."""
+
+    @property
+    def key(self) -> str:
+        """Names the event for ever."""
+        ...
+
+    @property
+    def type(self) -> str:
+        """What happened."""
+        ...
+
+    @property
+    def subject(self) -> str:
+        """What it happened to; events of one subject are told in order."""
+        ...
+
+
+E = TypeVar("E", bound=OutboxEvent)
+
+
 @dataclass(frozen=True, kw_only=True)
-class OutboxEntry:
+class OutboxEntry(Generic[E]):
     """One event that a destination has to be told.
 
     Attributes:
@@ -66,7 +89,7 @@ class OutboxEntry:
         attempts: How often it was tried before.
     """
 
-    event: SuggestionEvent
+    event: E
     attempts: int
 
 
@@ -88,16 +111,18 @@ class OutboxCounts:
 
 
 @dataclass(frozen=True)
-class Outbox:
+class Outbox(Generic[E]):
     """What each destination has still to be told; safe to use from any number of processes.
 
     Attributes:
         data_dir: The lab directory.
+        kind: What its events are.
     """
 
     data_dir: Path
+    kind: type[E]
 
-    def put(self, destination: str, events: Iterable[SuggestionEvent], *, now: datetime) -> int:
+    def put(self, destination: str, events: Iterable[E], *, now: datetime) -> int:
         """Put down the events that are not there yet, all of them or none, and return how many.
 
         Args:
@@ -106,42 +131,51 @@ class Outbox:
             now: The present moment, UTC.
         """
         with open_state(self.data_dir) as state:
-            state.execute(_TABLES)
-            known = {
-                row[0]
-                for row in state.execute(
-                    "SELECT key FROM suggestion_outbox WHERE destination = $destination",
-                    {"destination": destination},
-                ).fetchall()
-            }
-            row = state.execute(
-                "SELECT coalesce(max(position), 0) FROM suggestion_outbox"
-            ).fetchone()
-            assert row is not None
-            fresh = {event.key: event for event in events if event.key not in known}
-            rows = [
-                (
-                    destination,
-                    event.key,
-                    position,
-                    event.suggestion.id,
-                    event.type,
-                    to_json(event).decode(),
-                    _naive(now),
-                    0,
-                    _naive(now),
-                )
-                for position, event in enumerate(fresh.values(), start=row[0] + 1)
-            ]
-            if rows:
-                state.executemany(
-                    "INSERT INTO suggestion_outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
-                    rows,
-                )
+            return self.put_in(state, destination, events, now=now)
+
+    def put_in(
+        self,
+        state: duckdb.DuckDBPyConnection,
+        destination: str,
+        events: Iterable[E],
+        *,
+        now: datetime,
+    ) -> int:
+        """Put events down as ``put`` does, in a transaction that does more than that."""
+        state.execute(_TABLES)
+        known = {
+            row[0]
+            for row in state.execute(
+                "SELECT key FROM suggestion_outbox WHERE destination = $destination",
+                {"destination": destination},
+            ).fetchall()
+        }
+        row = state.execute("SELECT coalesce(max(position), 0) FROM suggestion_outbox").fetchone()
+        assert row is not None
+        fresh = {event.key: event for event in events if event.key not in known}
+        rows = [
+            (
+                destination,
+                event.key,
+                position,
+                event.subject,
+                event.type,
+                to_json(event).decode(),
+                _naive(now),
+                0,
+                _naive(now),
+            )
+            for position, event in enumerate(fresh.values(), start=row[0] + 1)
+        ]
+        if rows:
+            state.executemany(
+                "INSERT INTO suggestion_outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
+                rows,
+            )
         return len(rows)
 
-    def due(self, destination: str, *, now: datetime, most: int = 100) -> Sequence[OutboxEntry]:
-        """Return what a destination may be told now: of each suggestion the earliest event.
+    def due(self, destination: str, *, now: datetime, most: int = 100) -> Sequence[OutboxEntry[E]]:
+        """Return what a destination may be told now: of each subject the earliest event.
 
         Args:
             destination: Whom to tell.
@@ -162,7 +196,7 @@ class Outbox:
                 },
             ).fetchall()
         return tuple(
-            OutboxEntry(event=from_json(SuggestionEvent, payload), attempts=attempts)
+            OutboxEntry(event=from_json(self.kind, payload), attempts=attempts)
             for payload, attempts in rows
         )
 
@@ -176,7 +210,7 @@ class Outbox:
                 {"destination": destination, "key": key, "now": _naive(now)},
             )
 
-    def failed(self, destination: str, entry: OutboxEntry, error: str, *, now: datetime) -> None:
+    def failed(self, destination: str, entry: OutboxEntry[E], error: str, *, now: datetime) -> None:
         """Keep an event that could not be told, for a later attempt."""
         wait = min(FIRST_RETRY * 2 ** min(entry.attempts, 20), LONGEST_RETRY)
         with open_state(self.data_dir) as state:

@@ -99,7 +99,7 @@ class Regenerator:
 
     def __post_init__(self) -> None:
         self.data_dir = Path(self.data_dir)
-        self._outbox = Outbox(self.data_dir)
+        self._outbox = Outbox(self.data_dir, SuggestionEvent)
         self._told: tuple[Destination, ...] = tuple(
             CallableHook.of(each) if callable(each) else each for each in self.destinations
         )

@@ -54,6 +54,11 @@ class SuggestionEvent:
     decision: Decision | None = None
     format_version: int = EVENT_FORMAT_VERSION
 
+    @property
+    def subject(self) -> str:
+        """The suggestion's id."""
+        return self.suggestion.id
+
 
 def events_of(suggestion: SpecSuggestion) -> Iterator[SuggestionEvent]:
     """Return what has happened to a suggestion, oldest first.

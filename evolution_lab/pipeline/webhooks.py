@@ -97,9 +97,16 @@ class WebhookDestination:
         Raises:
             DeliveryError: Nobody answered, or the answer was no receipt.
         """
-        body = to_json(event)
+        self.post(event.key, to_json(event))
+
+    def post(self, key: str, body: bytes) -> None:
+        """Post JSON under a key.
+
+        Raises:
+            DeliveryError: Nobody answered, or the answer was no receipt.
+        """
         request = urllib.request.Request(  # noqa: S310 - the scheme was looked at
-            self.url, data=body, headers=dict(self._headers(event.key, body)), method="POST"
+            self.url, data=body, headers=dict(self._headers(key, body)), method="POST"
         )
         try:
             with _OPENER.open(request, timeout=self.timeout_seconds):

@@ -127,7 +127,7 @@ def test_every_method_of_a_lab_is_either_shown_or_refused() -> None:
         "samples", "evidence", "explore", "sequences", "edges", "specs", "traffic_reading", "analyze", "deploys", "recent_traffic", "rollout_controller", "rollout_decisions",
         "evaluate_experiment", "experiment_durations", "harmful_experiments",
         "evaluate", "envelope_of", "export", "open_export", "signal_labels", "labels",
-        "draft_experiment",
+        "draft_experiment", "silences", "mute", "unmute", "add_maintenance", "remove_maintenance",
     }  # fmt: skip
     assert methods(Lab) - methods(OpenedLab) <= of_the_samples
 
