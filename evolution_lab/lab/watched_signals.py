@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -55,12 +55,22 @@ class WatchedSignals:
     _said: dict[str, _Said] = field(default_factory=dict, init=False)
     _first: bool = field(default=True, init=False)
 
-    def news(self, signals: Sequence[IntentSignal], *, now: datetime) -> list[SignalNews]:
+    def news(
+        self,
+        signals: Sequence[IntentSignal],
+        *,
+        now: datetime,
+        judged_until: datetime | None = None,
+    ) -> list[SignalNews]:
         """Return what is to be said now; the first look says what is open, not what has been.
+
+        A window spends its budget of false alarms at the first look at it: what late rows make look
+        like a change in hindsight is not said. A change that is said goes by its first id.
 
         Args:
             signals: All that detection says at present.
             now: The present moment, UTC.
+            judged_until: Up to where windows were judged at the last look; None at the first.
         """
         first, self._first = self._first, False
         present = {signal.id for signal in signals}
@@ -73,26 +83,47 @@ class WatchedSignals:
         kept: set[str] = set()
         for signal in signals:
             key = signal.id if signal.id in self._said else lost.pop(_change(signal), signal.id)
+            said = self._said.get(key)
+            if said is None and judged_until is not None and signal.detected_at <= judged_until:
+                continue
+            if said is not None and key != signal.id:
+                signal = _under_first_id(signal, said.signal)  # noqa: PLW2901 - the same change
             kept.add(key)
             provisional = signal.detected_at + self.lateness > now
-            said = self._said.get(key)
             self._said[key] = _Said(signal, provisional)
-            if said is None:
-                if not first or signal.state == "open":
-                    found.append(SignalNews(what="new", signal=signal, provisional=provisional))
-                if first or signal.state == "open":
-                    continue
-            elif GRAVITY[signal.severity] > GRAVITY[said.signal.severity]:
-                found.append(SignalNews(what="worse", signal=signal, provisional=provisional))
-            if said is not None and said.provisional and not provisional:
-                found.append(SignalNews(what="confirmed", signal=signal, provisional=False))
-            if signal.state == "recovered" and (said is None or said.signal.state == "open"):
-                found.append(SignalNews(what="recovered", signal=signal, provisional=provisional))
+            found += _about(signal, said, provisional=provisional, first=first)
         for key in [key for key in self._said if key not in kept]:
             gone = self._said.pop(key)
             if gone.provisional:
                 found.append(SignalNews(what="withdrawn", signal=gone.signal, provisional=False))
         return found
+
+
+def _about(
+    signal: IntentSignal, said: _Said | None, *, provisional: bool, first: bool
+) -> Iterator[SignalNews]:
+    """Yield what is to be said of a signal that detection says at present."""
+    if said is None:
+        if not first or signal.state == "open":
+            yield SignalNews(what="new", signal=signal, provisional=provisional)
+        if first or signal.state == "open":
+            return
+    elif GRAVITY[signal.severity] > GRAVITY[said.signal.severity]:
+        yield SignalNews(what="worse", signal=signal, provisional=provisional)
+    if said is not None and said.provisional and not provisional:
+        yield SignalNews(what="confirmed", signal=signal, provisional=False)
+    if signal.state == "recovered" and (said is None or said.signal.state == "open"):
+        yield SignalNews(what="recovered", signal=signal, provisional=provisional)
+
+
+def _under_first_id(signal: IntentSignal, first: IntentSignal) -> IntentSignal:
+    return replace(
+        signal,
+        id=first.id,
+        window_start=first.window_start,
+        detected_at=first.detected_at,
+        incident_id=first.incident_id,
+    )
 
 
 def _change(signal: IntentSignal) -> tuple[str, OperationRef, str | None]:

@@ -19,6 +19,7 @@ from evolution_lab.errors import (
     UnknownFormatError,
 )
 from evolution_lab.intents.silences import Silence
+from evolution_lab.intents.snapshots import withdraw_snapshots
 from evolution_lab.lab.every_night import TelemetryToLand
 from evolution_lab.lab.watched_signals import SignalNews, WatchedSignals
 from evolution_lab.lab.whole import Lab
@@ -102,6 +103,7 @@ class Watch:
         self._files: dict[str, tuple[object, ...]] = {}
         self._judged: tuple[datetime, str] | None = None
         self._begun = False
+        self._unsaid: list[LandingReport] = []
 
     @contextmanager
     def listening(self) -> Iterator[Watch]:
@@ -114,7 +116,8 @@ class Watch:
             yield self
         finally:
             self.receiver.stop()
-            self._land_spool()
+            last = self._land_spool()
+            self._unsaid += [last] if last is not None and last.sources else []
 
     def look(self) -> WatchLook:
         """Look once.
@@ -124,7 +127,7 @@ class Watch:
             UnknownFormatError: At the first look, nothing recognises a named file.
         """
         problems: list[str] = []
-        landed: list[LandingReport] = []
+        landed, self._unsaid = self._unsaid, []
         for way in (self._land_files, self._land_spool):
             try:
                 report = way()
@@ -166,12 +169,16 @@ class Watch:
                 return look  # What came belongs to windows that are open still.
         # A digest that changed by other hands: what they landed is looked at too.
         detection = self.lab.detect(every=self.every, as_of=closed)
-        self._judged = (closed, digest)
+        before, self._judged = self._judged, (closed, digest)
         signals = [s for s in detection.signals if s.detected_at <= closed]
+        news = self._signals.news(signals, now=now, judged_until=before and before[0])
+        withdrawn = [each.signal for each in news if each.what == "withdrawn"]
+        if withdrawn:
+            withdraw_snapshots(self.lab.data, withdrawn)
         return replace(
             look,
             judged_until=closed,
-            news=tuple(self._signals.news(signals, now=now)),
+            news=tuple(news),
             alerts=self._put_down(detection),
         )
 

@@ -24,8 +24,6 @@ from scipy.stats import theilslopes
 
 from evolution_lab.telemetry.lake import Lake
 
-pytest.importorskip("evolution_lab.lab.watching", reason="watch is to come")
-
 SECONDS = float(os.environ.get("EVOLUTION_LAB_SOAK", "60"))
 WINDOW = f"{next(n for n in (5, 10, 15, 30, 60) if n >= SECONDS / 60)}s"
 SPANS_A_SECOND = 20
