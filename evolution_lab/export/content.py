@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import polars as pl
 from evolution_lab.export.facts import counted, listed, period, windows_query
 from evolution_lab.export.rollouts import RolloutContent
 from evolution_lab.export.series import SignalSeries, signal_series
+from evolution_lab.intents.silences import Silences
 from evolution_lab.records import (
     DetectionResult,
     Incident,
@@ -97,6 +98,7 @@ class ReportContent:
         settings: Effective settings, sorted by name, without what was looked at.
         provenance: What gives the numbers again.
         rollouts: Experiments, as they were handed in.
+        silences: Mutes and maintenance windows, as they were handed in.
     """
 
     headline: str
@@ -111,6 +113,7 @@ class ReportContent:
     settings: Mapping[str, Any]
     provenance: Provenance
     rollouts: tuple[RolloutContent, ...] = ()
+    silences: Silences = field(default_factory=Silences)
 
     @property
     def signals(self) -> tuple[SignalContent, ...]:
@@ -125,6 +128,7 @@ def report_content(
     suggestions: Sequence[SpecSuggestion],
     provenance: Provenance,
     rollouts: Sequence[RolloutContent] = (),
+    silences: Silences | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ReportContent:
     """Arrange what a report says.
@@ -135,6 +139,7 @@ def report_content(
         suggestions: All suggestions, of any status.
         provenance: What gives the numbers again.
         rollouts: Experiments with what was decided of them.
+        silences: Of which operations nobody wanted to be told.
         progress: Called with (signals done, signals in all).
     """
     ordered = tuple(sorted(suggestions, key=_most_pressing))
@@ -174,6 +179,7 @@ def report_content(
         },
         provenance=provenance,
         rollouts=tuple(rollouts),
+        silences=silences or Silences(),
     )
 
 

@@ -26,6 +26,7 @@ from evolution_lab.export.content import ReportContent, SignalContent
 from evolution_lab.export.figures import overview_figure, series_figure
 from evolution_lab.export.rollouts import HEADINGS
 from evolution_lab.export.sparkline import sparkline_symbol, sparkline_use
+from evolution_lab.intents.silences import HEADINGS as SILENCE_HEADINGS
 from evolution_lab.suggestions.identity import json_ready
 from evolution_lab.suggestions.wording import describe_workflow, name_of
 
@@ -191,7 +192,11 @@ def _environment() -> jinja2.Environment:
         "trend": _trend,
         "describe_workflow": describe_workflow,
     }
-    environment.globals |= {"facts": facts, "rollout_headings": HEADINGS}
+    environment.globals |= {
+        "facts": facts,
+        "rollout_headings": HEADINGS,
+        "silence_headings": SILENCE_HEADINGS,
+    }
     return environment
 
 

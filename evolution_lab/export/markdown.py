@@ -17,6 +17,7 @@ from evolution_lab.export import facts
 from evolution_lab.export.content import IncidentContent, ReportContent, SignalContent
 from evolution_lab.export.rollouts import HEADINGS
 from evolution_lab.export.sparkline import sparkline_text
+from evolution_lab.intents.silences import HEADINGS as SILENCE_HEADINGS
 from evolution_lab.records import SpecSuggestion, Workflow
 from evolution_lab.suggestions.identity import json_ready
 from evolution_lab.suggestions.wording import name_of
@@ -45,6 +46,7 @@ def render_markdown(content: ReportContent) -> str:
         *(_suggestion(suggestion) for suggestion in content.suggestions),
         *([] if content.suggestions else ["No suggestion yet."]),
         *_rollouts(content),
+        *_silences(content),
         "## Repeated workflows",
         *(_workflow(workflow) for workflow in content.workflows),
         *([] if content.workflows else ["None beyond chance."]),
@@ -59,6 +61,11 @@ def _rollouts(content: ReportContent) -> list[str]:
     if not content.rollouts:
         return []
     return ["## Rollouts", _table(HEADINGS, [each.row() for each in content.rollouts])]
+
+
+def _silences(content: ReportContent) -> list[str]:
+    rows = content.silences.rows()
+    return ["## Mutes and maintenance", _table(SILENCE_HEADINGS, rows)] if rows else []
 
 
 def _signal_table(signals: Sequence[SignalContent]) -> str:

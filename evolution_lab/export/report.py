@@ -16,6 +16,7 @@ from evolution_lab.export.csv_tables import signals_csv, suggestions_csv
 from evolution_lab.export.html import render_html
 from evolution_lab.export.markdown import render_markdown
 from evolution_lab.export.rollouts import RolloutContent
+from evolution_lab.intents.silences import Silences
 from evolution_lab.records import DetectionResult, SpecSuggestion, to_python
 from evolution_lab.schemas import WINDOWS, check
 from evolution_lab.suggestions.identity import json_ready
@@ -61,7 +62,7 @@ class ReportFiles(ResultMixin):
         ]
 
 
-def write_report(
+def write_report(  # noqa: PLR0913 - each part of a report is an argument
     output: Path,
     *,
     detection: DetectionResult,
@@ -69,6 +70,7 @@ def write_report(
     suggestions: Sequence[SpecSuggestion],
     provenance: Provenance,
     rollouts: Sequence[RolloutContent] = (),
+    silences: Silences | None = None,
     light: bool = False,
     tables: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -85,6 +87,7 @@ def write_report(
         suggestions: All suggestions, of any status.
         provenance: What gives the numbers again.
         rollouts: Experiments with what was decided of them.
+        silences: Of which operations nobody wanted to be told: mutes and maintenance windows.
         light: Leave plotly out of the HTML: small trends in place of charts.
         tables: Write ``signals.csv`` and ``suggestions.csv`` too, safe for spreadsheets.
         progress: Called with (figures done, figures in all).
@@ -103,12 +106,14 @@ def write_report(
         suggestions=suggestions,
         provenance=provenance,
         rollouts=rollouts,
+        silences=silences,
     )
     document = report_document(
         detection=detection,
         suggestions=content.suggestions,
         provenance=provenance,
         rollouts=rollouts,
+        silences=content.silences,
     )
     written = ReportFiles(
         html=output / f"{_NAME}.html",
@@ -133,11 +138,12 @@ def report_document(
     suggestions: Sequence[SpecSuggestion],
     provenance: Provenance,
     rollouts: Sequence[RolloutContent] = (),
+    silences: Silences | None = None,
 ) -> Mapping[str, Any]:
     """Return the report as JSON-ready values with camelCase names.
 
     The members are ``formatVersion``, ``provenance``, ``detection`` (as ``detect --json`` prints
-    it), ``suggestions`` and ``rollouts``. NaN and infinities, which JSON cannot say, are null.
+    it), ``suggestions``, ``rollouts`` and ``silences``. NaN and infinities, which JSON cannot say, are null.
     """
     written = {
         "command": provenance.command,
@@ -151,6 +157,7 @@ def report_document(
         "detection": to_python(detection),
         "suggestions": [to_python(suggestion) for suggestion in suggestions],
         "rollouts": [rollout.document() for rollout in rollouts],
+        "silences": [to_python(silence) for silence in (silences or Silences()).silences],
     }
     return {name: json_ready(value) for name, value in document.items()}
 

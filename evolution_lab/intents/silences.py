@@ -10,7 +10,7 @@ import fnmatch
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from evolution_lab.display import ResultMixin
 from evolution_lab.errors import InputError, TimeZoneRequiredError
@@ -18,6 +18,9 @@ from evolution_lab.records import IntentSignal
 from evolution_lab.records.json_form import CAMEL_CASE
 
 SilenceKind = Literal["mute", "maintenance"]
+
+HEADINGS: Final = ("what", "operations", "from", "until", "why", "by")
+"""Of the table that a report shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +110,20 @@ class Silences(ResultMixin):
             )
             for s in signals
         )
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the cells of each, under ``HEADINGS``, as people read them."""
+        return [
+            (
+                s.kind if s.lifted_at is None else f"{s.kind}, lifted by {s.lifted_by}",
+                s.operations,
+                f"{s.begins_at:%Y-%m-%d %H:%M} UTC",
+                f"{s.until:%Y-%m-%d %H:%M} UTC",
+                s.why,
+                s.by,
+            )
+            for s in self.silences
+        ]
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return one row each: what, id, operations, from, until, why and by."""

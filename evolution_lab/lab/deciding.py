@@ -6,9 +6,11 @@ import contextlib
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import polars as pl
 
 from evolution_lab import __version__
 from evolution_lab.approval import (
@@ -35,6 +37,7 @@ from evolution_lab.golden.store_lake import LakeTrafficStore
 from evolution_lab.intents.labels import (
     NOT_REAL,
 )
+from evolution_lab.intents.silences import Silences
 from evolution_lab.lab.shown_evidence import Judged, ShownEvidence
 from evolution_lab.lab.silencing import LabSilences
 from evolution_lab.records import DetectionResult, SpecSuggestion, SuggestionStatus
@@ -273,12 +276,14 @@ class LabDecisions(LabSilences):
         lab = shlex.quote(str(self.data))
         with notebook_progress("reporting", progress) as tell:
             detection = self.detect(every=every, progress=part_of(tell, first=0, of=2))
+            windows = self.windows(every=every)
             written = write_report(
                 Path(output) if output is not None else self.reports,
                 detection=self._with_deployments(detection, every),
-                windows=self.windows(every=every),
+                windows=windows,
                 suggestions=self.suggestions(),
                 rollouts=self._rollouts(),
+                silences=self._silences_of(windows),
                 light=light,
                 tables=tables,
                 provenance=Provenance(
@@ -291,6 +296,13 @@ class LabDecisions(LabSilences):
             )
             part_of(tell, first=1, of=2)(1, 1)
             return written
+
+    def _silences_of(self, windows: pl.DataFrame) -> Silences:
+        """Return the mutes and maintenance windows of the time that windows cover, or later."""
+        if self.config.state_url is None and not (self.data / STATE_FILE).exists():
+            return Silences()
+        first = windows["window_start"].min()
+        return self.silences().at(first) if isinstance(first, datetime) else self.silences()
 
     def _rollouts(self) -> tuple[RolloutContent, ...]:
         if self.config.state_url is None and not (self.data / STATE_FILE).exists():

@@ -119,3 +119,15 @@ def test_asgi(run, get_asgi):
         ("billing.createInvoice", 200, None),
         ("GET /invoices/{id}", 200, None),
     ]
+
+
+def test_celery(run):
+    guide = run("celery")
+    assert guide["send_invoice"].apply(args=(7,), kwargs={"tenant": "acme"}).get() == "INV-7"
+    assert guide["send_invoice"].apply(args=(-1,), kwargs={"tenant": "acme"}).failed()
+    guide["tracing"].close()
+    rows = Lake(Path("data")).samples().collect().sort("timestamp")
+    told = rows.select("service", "operation_key", "kind", "channel", "tenant_id", "success")
+    task = ("billing", "billing.sendInvoice", "consumer", "worker", "acme")
+    assert told.rows() == [(*task, True), (*task, False)]
+    assert rows["error_code"].to_list() == [None, "ValueError"]
