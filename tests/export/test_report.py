@@ -76,6 +76,7 @@ def test_the_json_can_be_read_back(tmp_path, scene):
         "detection",
         "suggestions",
         "rollouts",
+        "silences",
     ]
     assert document["provenance"]["dataDigest"] == scene.provenance.data_digest
     assert from_json(DetectionResult, document["detection"]).signals == scene.detection.signals
