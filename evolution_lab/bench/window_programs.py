@@ -28,6 +28,7 @@ from evolution_lab.telemetry import Lake
 from evolution_lab.telemetry.landing import land_samples
 from evolution_lab.telemetry.projection.narrow import SLOT_MINUTES
 from evolution_lab.telemetry.projection.states import day_states
+from evolution_lab.windows.bins import bin_edges
 from evolution_lab.windows.landed_windows import aggregate_landed, landed_sums
 from evolution_lab.windows.refreshing import refresh
 
@@ -265,6 +266,7 @@ def main(arguments: list[str]) -> None:
     """Run one program and print what it took."""
     name, data_dir, result = arguments
     lake = Lake(Path(data_dir))
+    bin_edges()  # Worked out once a process, as modules are imported once.
     prepare = PREPARATIONS.get(name)
     if prepare is not None:
         prepare(lake)
