@@ -52,7 +52,8 @@ def processes_for(size: int, wanted: int | None) -> int:
     """
     if wanted is not None:
         return max(wanted, 1)
-    return min(os.cpu_count() or 1, 8) if size >= LEAST_BYTES else 1
+    spare = (os.cpu_count() or 1) - 1  # One writes meanwhile; with two cores in all nothing is won.
+    return min(spare, 8) if size >= LEAST_BYTES and spare > 1 else 1
 
 
 def can_be_split(path: Path) -> bool:
