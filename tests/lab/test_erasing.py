@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,11 +59,16 @@ def snapshot(number: int, user: str) -> TrafficSnapshot:
     )
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    lake = Lake(tmp_path / "lab")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    lake = Lake(tmp_path_factory.mktemp("made") / "lab")
     land(lake, frame(0, 20))
-    return lake
+    return lake.data_dir
+
+
+@pytest.fixture
+def lake(made: Path, tmp_path: Path) -> Lake:
+    return Lake(shutil.copytree(made, tmp_path / "lab"))
 
 
 @pytest.mark.parametrize(("kind", "value", "left"), [("actor", ACTOR, 16), ("tenant", TENANT, 10)])

@@ -73,6 +73,7 @@ def test_the_command_prints_hours_without_histograms(
     assert "would count twice" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_handed_on_lab_has_its_hours_too(machines: list[Lab], tmp_path: Path):
     opened = Lab.open_export(machines[0].export(tmp_path / "shop.lab.zip"))
     hours = opened.roll_up(every="1h")

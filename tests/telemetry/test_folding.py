@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,10 +37,10 @@ def frame(first: int, rows: int) -> pl.DataFrame:
     )
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake that was compacted, cut, erased from and partly forgotten, again and again."""
-    lake = Lake(tmp_path / "lab")
+    lake = Lake(tmp_path_factory.mktemp("made") / "lab")
     for part in range(4):
         land(lake, frame(part * 24, 24))
         land(lake, frame(part * 24 + 6, 24))
@@ -48,7 +49,13 @@ def lake(tmp_path: Path) -> Lake:
     erase_rows(lake, ["globex"], "tenant")
     land(lake, frame(100, 3))
     forget(lake, lake.batches()[-1].batch, grace=NOW)
-    return lake
+    return lake.data_dir
+
+
+@pytest.fixture
+def lake(made: Path, tmp_path: Path) -> Lake:
+    """A copy of it for each test."""
+    return Lake(shutil.copytree(made, tmp_path / "lab"))
 
 
 def seen(lake: Lake) -> tuple[object, ...]:
@@ -123,7 +130,7 @@ def test_readers_see_every_row_once_while_files_are_folded(lake: Lake):
     readers = [threading.Thread(target=read, args=(Lake(lake.data_dir),)) for _ in range(2)]
     for reader in readers:
         reader.start()
-    for _ in range(60):
+    for _ in range(25):
         fold_swaps(lake.root, lake.swap_files())
     stop.set()
     for reader in readers:

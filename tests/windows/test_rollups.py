@@ -51,7 +51,7 @@ def parts(samples: list[TelemetrySample], chance: random.Random) -> list[pl.Data
     return [quarters(machine) for machine in machines.values()]
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(samples=calls, seed=st.integers(0, 2**16))
 def test_any_order_and_nesting_gives_the_same_bits(samples: list[TelemetrySample], seed: int):
     merge_in_any_order(samples, seed)
@@ -77,7 +77,7 @@ def merge_in_any_order(samples: list[TelemetrySample], seed: int) -> None:
     assert roll_up(nested, every=DAY).equals(direct)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(samples=calls, seed=st.integers(0, 2**16))
 def test_numbers_are_those_of_the_samples_and_quantiles_within_one_percent(
     samples: list[TelemetrySample], seed: int
