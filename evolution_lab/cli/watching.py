@@ -98,6 +98,9 @@ def watch(
     pause = parse_duration(interval).total_seconds()
     ends = None if seconds is None else time.monotonic() + seconds
     show = _print_json if as_json else _print
+    before = len(watching.open_signals)
+    if before:
+        tell(f"{before} signals that were said before are open; evolution-lab detect lists them.")
     with _until_asked_to_end() as ended, watching.listening():
         if receiver is not None:
             tell(f"Receiving at {receiver.address}/v1/traces; Ctrl-C ends it.")
@@ -107,7 +110,7 @@ def watch(
             if once or left <= 0 or ended.wait(left):
                 break
     remember_every(data, every)
-    if ended.is_set() or ends is not None:
+    if ended.is_set() or ends is not None or receiver is not None:
         show(watching.look())
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from evolution_lab.lab.watched_state import SaidSignal
 from evolution_lab.pipeline.alerts.alert import GRAVITY
 from evolution_lab.records import IntentSignal, OperationRef, to_python
 
@@ -37,23 +38,28 @@ class SignalNews:
         }
 
 
-@dataclass
-class _Said:
-    signal: IntentSignal
-    provisional: bool
-
-
 @dataclass(eq=False)
 class WatchedSignals:
     """Signals as they were last said, by the id they were said under first.
 
     Attributes:
         lateness: How long after its end a window may still change.
+        said_before: What an earlier watch had said; None where this one is the first.
     """
 
     lateness: timedelta
-    _said: dict[str, _Said] = field(default_factory=dict, init=False)
-    _first: bool = field(default=True, init=False)
+    said_before: Mapping[str, SaidSignal] | None = None
+    _said: dict[str, SaidSignal] = field(init=False)
+    _first: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._said = dict(self.said_before or {})
+        self._first = self.said_before is None
+
+    @property
+    def said(self) -> Mapping[str, SaidSignal]:
+        """Signals as they were last said, by the id they were said under first."""
+        return self._said
 
     def news(
         self,
@@ -61,6 +67,7 @@ class WatchedSignals:
         *,
         now: datetime,
         judged_until: datetime | None = None,
+        closed: datetime | None = None,
     ) -> list[SignalNews]:
         """Return what is to be said now; the first look says what is open, not what has been.
 
@@ -71,6 +78,8 @@ class WatchedSignals:
             signals: All that detection says at present.
             now: The present moment, UTC.
             judged_until: Up to where windows were judged at the last look; None at the first.
+            closed: Up to where they are judged now: what was found later, by a clock that has been
+                set back since, is not withdrawn for it.
         """
         first, self._first = self._first, False
         present = {signal.id for signal in signals}
@@ -90,9 +99,11 @@ class WatchedSignals:
                 signal = _under_first_id(signal, said.signal)  # noqa: PLW2901 - the same change
             kept.add(key)
             provisional = signal.detected_at + self.lateness > now
-            self._said[key] = _Said(signal, provisional)
+            self._said[key] = SaidSignal(signal=signal, provisional=provisional)
             found += _about(signal, said, provisional=provisional, first=first)
         for key in [key for key in self._said if key not in kept]:
+            if closed is not None and self._said[key].signal.detected_at > closed:
+                continue
             gone = self._said.pop(key)
             if gone.provisional:
                 found.append(SignalNews(what="withdrawn", signal=gone.signal, provisional=False))
@@ -100,7 +111,7 @@ class WatchedSignals:
 
 
 def _about(
-    signal: IntentSignal, said: _Said | None, *, provisional: bool, first: bool
+    signal: IntentSignal, said: SaidSignal | None, *, provisional: bool, first: bool
 ) -> Iterator[SignalNews]:
     """Yield what is to be said of a signal that detection says at present."""
     if said is None:

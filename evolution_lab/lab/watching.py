@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from evolution_lab.config import format_timedelta, parse_duration
@@ -21,11 +19,13 @@ from evolution_lab.errors import (
 from evolution_lab.intents.silences import Silence
 from evolution_lab.intents.snapshots import withdraw_snapshots
 from evolution_lab.lab.every_night import TelemetryToLand
+from evolution_lab.lab.growing_files import GrowingFiles
 from evolution_lab.lab.watched_signals import SignalNews, WatchedSignals
+from evolution_lab.lab.watched_state import LastWatch, read_last_watch, write_last_watch
 from evolution_lab.lab.whole import Lab
 from evolution_lab.pipeline.alerts import Alert, AlertDesk, AlertReceiver, AlertRules, AlertSettings
 from evolution_lab.pipeline.deliveries import Deliveries
-from evolution_lab.records import DetectionResult
+from evolution_lab.records import DetectionResult, IntentSignal
 from evolution_lab.telemetry import LandingReport
 from evolution_lab.telemetry.otlp_receiver import OtlpReceiver
 from evolution_lab.windows.grid import window_floor
@@ -66,7 +66,8 @@ class Watch:
     """Lands what came, judges the windows that closed, says what is new, and alerts.
 
     A window is judged ``grace`` after its end; what late rows change later is said then. A look that
-    finds nothing new costs a few file stats.
+    finds nothing new costs a few file stats. What was said is kept in the lab: a watch that is started
+    again goes on from there.
 
     Attributes:
         lab: The lab.
@@ -79,6 +80,8 @@ class Watch:
 
     Raises:
         ConfigError: The section ``[alerts]`` cannot be used, or ``grace`` is below 0.
+        CorruptFileError: What the last watch left is damaged.
+        FormatVersionError: A newer version of the package watched last.
     """
 
     lab: Lab
@@ -99,11 +102,23 @@ class Watch:
             lowest_severity=settings.lowest_severity, cooldown=settings.cooldown
         )
         self._desk = AlertDesk(self.lab.data, told, clock=self.clock) if told else None
-        self._signals = WatchedSignals(self.lab.config.allowed_lateness)
-        self._files: dict[str, tuple[object, ...]] = {}
-        self._judged: tuple[datetime, str] | None = None
+        last = read_last_watch(self.lab.data)
+        if last is not None and last.window != self._window:
+            last = None
+        self._signals = WatchedSignals(
+            self.lab.config.allowed_lateness, None if last is None else last.said
+        )
+        self._files = None if self.telemetry is None else GrowingFiles(self.telemetry)
+        self._judged = None if last is None else (last.judged_until, last.data_digest)
         self._begun = False
         self._unsaid: list[LandingReport] = []
+        self._unsolved: list[str] = []
+
+    @property
+    def open_signals(self) -> tuple[IntentSignal, ...]:
+        """Signals that were said, here or by an earlier watch, and are open."""
+        said = (each.signal for each in self._signals.said.values())
+        return tuple(signal for signal in said if signal.state == "open")
 
     @contextmanager
     def listening(self) -> Iterator[Watch]:
@@ -116,8 +131,13 @@ class Watch:
             yield self
         finally:
             self.receiver.stop()
-            last = self._land_spool()
-            self._unsaid += [last] if last is not None and last.sources else []
+            try:
+                last = self._land_spool()
+            except (EvolutionLabError, OSError) as error:
+                # What was received stays in the spool, and the next watch lands it.
+                self._unsolved.append(str(error))
+            else:
+                self._unsaid += [last] if last is not None and last.sources else []
 
     def look(self) -> WatchLook:
         """Look once.
@@ -126,7 +146,7 @@ class Watch:
             PathNotFoundError: At the first look, a path does not exist.
             UnknownFormatError: At the first look, nothing recognises a named file.
         """
-        problems: list[str] = []
+        problems, self._unsolved = self._unsolved, []
         landed, self._unsaid = self._unsaid, []
         for way in (self._land_files, self._land_spool):
             try:
@@ -171,15 +191,27 @@ class Watch:
         detection = self.lab.detect(every=self.every, as_of=closed)
         before, self._judged = self._judged, (closed, digest)
         signals = [s for s in detection.signals if s.detected_at <= closed]
-        news = self._signals.news(signals, now=now, judged_until=before and before[0])
+        news = self._signals.news(
+            signals, now=now, judged_until=before and before[0], closed=closed
+        )
         withdrawn = [each.signal for each in news if each.what == "withdrawn"]
         if withdrawn:
             withdraw_snapshots(self.lab.data, withdrawn)
+        alerts = self._put_down(detection)
+        write_last_watch(
+            self.lab.data,
+            LastWatch(
+                window=self._window,
+                judged_until=closed,
+                data_digest=digest,
+                said=self._signals.said,
+            ),
+        )
         return replace(
             look,
             judged_until=closed,
             news=tuple(news),
-            alerts=self._put_down(detection),
+            alerts=alerts,
         )
 
     def _put_down(self, detection: DetectionResult) -> tuple[Alert, ...]:
@@ -195,15 +227,7 @@ class Watch:
         return replace(look, alerts=(*look.alerts, *rollouts), deliveries=self._desk.tell())
 
     def _land_files(self) -> LandingReport | None:
-        if self.telemetry is None:
-            return None
-        present = {str(path): _state_of(Path(path)) for path in self.telemetry.paths}
-        changed = [path for path, state in present.items() if self._files.get(path) != state]
-        if not changed:
-            return None
-        report = replace(self.telemetry, paths=tuple(changed)).land(self.lab)
-        self._files.update({path: present[path] for path in changed})
-        return report
+        return None if self._files is None else self._files.land(self.lab)
 
     def _land_spool(self) -> LandingReport | None:
         if self.receiver is None:
@@ -229,24 +253,3 @@ def silenced(silence: Silence) -> str:
         f"{silence.kind} {silence.id}: {silence.operations} until {silence.until:%Y-%m-%d %H:%M} "
         f"UTC, by {silence.by}: {silence.why}"
     )
-
-
-def _state_of(path: Path) -> tuple[object, ...]:
-    """Return what changes when a file, or any file of a folder, grows or is replaced."""
-    if not path.is_dir():
-        return (_stat(path),)
-    return tuple(
-        sorted(
-            (os.path.join(folder, name), _stat(Path(folder) / name))  # noqa: PTH118 - many files
-            for folder, _, names in os.walk(path)
-            for name in names
-        )
-    )
-
-
-def _stat(path: Path) -> tuple[int, ...] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return (found.st_ino, found.st_size, found.st_mtime_ns)

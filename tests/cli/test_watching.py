@@ -13,6 +13,7 @@ import pytest
 
 from evolution_lab.cli import main
 from evolution_lab.telemetry import Lake
+from evolution_lab.telemetry.spool import Spool
 
 REQUEST = {
     "resourceSpans": [
@@ -36,7 +37,9 @@ REQUEST = {
 }
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_watch_lands_what_it_took_when_it_is_asked_to_end(tmp_path: Path, number: signal.Signals):
     command = [sys.executable, "-m", "evolution_lab", "watch", "--otlp", "127.0.0.1:0"]
     process = subprocess.Popen(
@@ -65,6 +68,16 @@ def test_watch_lands_what_it_took_when_it_is_asked_to_end(tmp_path: Path, number
     assert {"type": "landed", "rows": 1, "quarantined": 0, "duplicates": 0} in documents
     assert Lake(tmp_path).samples().collect().height == 1
     assert list(tmp_path.glob("spool/otlp-*")) == []
+
+
+def test_one_look_says_what_a_killed_receiver_left_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    Spool(tmp_path).append("jsonl", json.dumps(REQUEST).encode())
+    argv = ["watch", "--otlp", "127.0.0.1:0", "--once", "--json", "--data", str(tmp_path)]
+    assert main(argv) == 0
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [each["rows"] for each in documents if each["type"] == "landed"] == [1]
 
 
 @pytest.mark.parametrize(

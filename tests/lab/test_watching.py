@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evolution_lab.errors import CorruptFileError, FormatVersionError
 from evolution_lab.lab import Lab
 from evolution_lab.lab.every_night import TelemetryToLand
 from evolution_lab.lab.watched_signals import WatchedSignals
+from evolution_lab.lab.watched_state import LastWatch, write_last_watch
 from evolution_lab.lab.watching import Watch
 from evolution_lab.pipeline.alerts import Alert, CallableReceiver
 from evolution_lab.records import IntentSignal, OperationRef
@@ -159,10 +161,31 @@ def test_a_fault_is_told_when_its_window_closes_and_not_again(tmp_path: Path):
     (news,) = watch.look().news
     assert (news.what, news.provisional, news.signal.kind) == ("new", True, "error-spike")
     assert watch.look().judged_until is None
-    again = Watch(lab, receivers=receivers, clock=clock).look()
-    assert [each.what for each in again.news] == ["new"]
-    assert again.alerts == ()
-    assert [alert.type for alert in told] == ["incident.opened"]
+    # Started again: it goes on from where the first stood, provisional signals among it.
+    again = Watch(lab, receivers=receivers, clock=clock)
+    assert [each.id for each in again.open_signals] == [news.signal.id]
+    assert (again.look().judged_until, again.look().news) == (None, ())
+    clock.now -= timedelta(minutes=20)  # A clock that is set back withdraws nothing.
+    assert again.look().news == ()
+    clock.now += timedelta(minutes=55)
+    later = [each for each in again.look().news if each.signal.id == news.signal.id]
+    assert [each.what for each in later] == ["confirmed"]
+    assert Watch(lab, receivers=receivers, clock=clock, every="15m").open_signals == ()
+    assert next(alert.type for alert in told) == "incident.opened"
+
+
+def test_what_a_watch_left_is_refused_when_it_is_damaged_or_of_a_newer_version(tmp_path: Path):
+    lab = Lab(tmp_path)
+    kept = tmp_path / "last_watch.json"
+    write_last_watch(
+        tmp_path,
+        LastWatch(window=timedelta(minutes=15), judged_until=NOW, data_digest="d", said={}),
+    )
+    newer = kept.read_text().replace('"formatVersion": 1', '"formatVersion": 99')
+    for content, error in ((newer, FormatVersionError), (newer[:40], CorruptFileError)):
+        kept.write_text(content)
+        with pytest.raises(error, match="last_watch"):
+            Watch(lab)
 
 
 def test_a_mute_silences_alerts_and_failing_runs_but_not_signals(tmp_path: Path):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +19,7 @@ from typing import Any
 import pytest
 
 from evolution_lab.errors import ConfigError
+from evolution_lab.experiments import Binding, SpecExperiment, SpecExperimentRegistry
 from evolution_lab.intents.silences import Silence, Silences
 from evolution_lab.pipeline.alerts import (
     Alert,
@@ -65,6 +70,7 @@ class Server:
     """A receiver of webhooks that answers as it is told."""
 
     answers: list[int] = field(default_factory=list)
+    waits: float = 0.0
     got: list[tuple[str, Any]] = field(default_factory=list)
     url: str = ""
 
@@ -74,11 +80,13 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                time.sleep(mine.waits)
                 status = mine.answers.pop(0) if mine.answers else 200
                 if status == 200:
                     mine.got.append((self.headers["Idempotency-Key"], json.loads(body)))
-                self.send_response(status)
-                self.end_headers()
+                with contextlib.suppress(ConnectionError):
+                    self.send_response(status)
+                    self.end_headers()
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -164,6 +172,92 @@ def test_a_server_that_is_down_or_slow_keeps_the_others_waiting_for_nothing(
     assert (delivered.delivered, delivered.failed) == (1, 1)
     assert told[0].type == "incident.opened"
     assert "127.0.0.1:9" not in (desk.counts()[down.name].last_error or "")
+
+
+def test_a_server_that_takes_too_long_is_told_again_under_the_same_key(
+    tmp_path: Path, server: Server
+):
+    clock, server.waits = Clock(), 0.6
+    desk = desk_of(tmp_path, WebhookReceiver(url=server.url, timeout_seconds=0.2), clock=clock)
+    desk.see(found(), AlertRules())
+    began = time.monotonic()
+    assert desk.tell().failed == 1
+    assert time.monotonic() - began < 5
+    server.waits = 0.0
+    clock.now += timedelta(minutes=1)
+    assert desk.tell().delivered == 1
+    deadline = time.monotonic() + 10
+    while len(server.got) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert {key for key, _ in server.got} == {"a.opened"}
+
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from evolution_lab.pipeline.alerts import AlertDesk, AlertRules, WebhookReceiver
+sys.path.insert(0, {tests!r})
+from test_alerts import found
+receiver = WebhookReceiver(url={url!r})
+class Dying:
+    name = receiver.name
+    def deliver(self, alert):
+        if {told}:
+            receiver.deliver(alert)
+        os.kill(os.getpid(), signal.SIGKILL)
+desk = AlertDesk(Path({data!r}), [Dying()])
+desk.see(found(), AlertRules())
+desk.tell()
+"""
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["before it was sent", "after it was taken"])
+def test_a_process_that_is_killed_while_it_delivers_loses_no_alert(
+    tmp_path: Path, server: Server, *, told: bool
+):
+    program = DIES.format(
+        tests=str(Path(__file__).parent), url=server.url, told=told, data=str(tmp_path)
+    )
+    died = subprocess.run([sys.executable, "-c", program], check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert len(server.got) == int(told)
+    desk = AlertDesk(tmp_path, [WebhookReceiver(url=server.url)])
+    assert desk.tell().delivered == 1
+    assert desk.tell().delivered == 0
+    assert {key for key, _ in server.got} == {"a.opened"}
+
+
+def test_a_rollback_and_a_held_rollout_are_told_once(tmp_path: Path, server: Server):
+    registry = SpecExperimentRegistry.in_lab(tmp_path / "lab")
+    for key in ("calm", "held", "bad"):
+        registry.register(
+            SpecExperiment(
+                key=key,
+                operation=key,
+                control=Binding(operation=key, version="1"),
+                variant=Binding(operation=key, version="2"),
+            ),
+            actor="ada",
+        )
+        registry.start(key, actor="ada")
+    now = datetime.now(UTC)
+    desk = desk_of(tmp_path / "lab", WebhookReceiver(url=server.url), clock=Clock(now))
+    assert desk.see_rollouts(registry) == ()
+    registry.pause("calm", actor="ada", reason="lunch", at=now)
+    registry.pause("held", actor="controller", reason="a person should look", at=now)
+    registry.roll_back("bad", actor="controller", reason="errors <b>rose</b>", at=now)
+    assert len(desk.see_rollouts(registry)) == 2
+    assert desk.see_rollouts(registry) == ()
+    assert desk.tell().delivered == 2
+    assert sorted((body["type"], body["subject"]) for _, body in server.got) == [
+        ("rollout.held", "rollout:held@1"),
+        ("rollout.rolled-back", "rollout:bad@1"),
+    ]
+    # What happened days ago is told to nobody who begins to listen today.
+    late = desk_of(
+        tmp_path / "lab", WebhookReceiver(url=server.url), clock=Clock(now + timedelta(days=2))
+    )
+    assert late.see_rollouts(registry) == ()
 
 
 def test_an_incident_keeps_its_name_when_late_rows_give_it_another():

@@ -111,8 +111,7 @@ class AlertDesk:
         if not alerts:
             return ()
         with open_state(self.data_dir) as state:
-            fresh = self._put(state, alerts, now)
-        return tuple(alerts) if fresh else ()
+            return tuple(alert for alert in alerts if self._put(state, [alert], now))
 
     def tell(self) -> Deliveries:
         """Deliver what is due; a receiver that cannot be reached keeps its alerts for later."""
