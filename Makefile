@@ -81,9 +81,10 @@ tests/js/node_modules/.complete: tests/js/package-lock.json
 spark: $(STAMPS)/spark ## install PySpark for the tests of Spark, half a gigabyte
 
 .PHONY: picture
-picture: $(STAMPS)/test ## take the README's picture of the report anew; needs Chromium
+picture: $(STAMPS)/test ## take the pictures of the README anew; needs Chromium
 	@$(BIN)/python tests/export/picture.py reports/example.png
 	@$(BIN)/python tests/review/picture.py reports/review.png
+	@$(BIN)/python tests/export/exploration/picture.py reports/notebook.png reports/notebook_dark.png
 
 .PHONY: lock
 lock: $(STAMPS)/venv ## pin versions anew; UPGRADE=--upgrade takes the newest

@@ -26,6 +26,7 @@ WORTH_A_BAR = 2.0
 COLORS: dict[str, str] = {
     "ink": "#1f2933",
     "muted": "#7b8794",
+    "any": "#6b7682",
     "line": "#2f6fb2",
     "band": "rgba(47,111,178,0.16)",
     "high": "#c0392b",
@@ -34,6 +35,7 @@ COLORS: dict[str, str] = {
     "good": "#2e8b57",
 }
 """The palette of figures, reports and the panel; readable on white and on dark grey."""
+_HAIR = "rgba(128,128,128,0.25)"
 
 
 def format_value(value: object) -> str:
@@ -179,7 +181,8 @@ def plotly_template() -> Any:
     """Return the plotly template ``evolution_lab``, registering it at the first call.
 
     It says colours and fonts only, so that it can stand on a light or a dark base:
-    ``template="plotly_white+evolution_lab"``.
+    ``template="plotly_white+evolution_lab"``. ``evolution_lab_any_ground``, registered with it, makes
+    a figure stand on whatever is behind it, such as a notebook whose theme changes.
     """
     import plotly.graph_objects as go
     import plotly.io as pio
@@ -194,6 +197,17 @@ def plotly_template() -> Any:
             "legend": {"orientation": "h", "y": 1.08, "x": 0},
         }
         pio.templates["evolution_lab"] = go.layout.Template(layout=layout)
+        axis = {"gridcolor": _HAIR, "linecolor": _HAIR, "zerolinecolor": _HAIR}
+        pio.templates["evolution_lab_any_ground"] = go.layout.Template(
+            layout={
+                "paper_bgcolor": "rgba(0,0,0,0)",
+                "plot_bgcolor": "rgba(0,0,0,0)",
+                "font": {"color": COLORS["any"]},
+                "xaxis": axis,
+                "yaxis": axis,
+                "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": COLORS["any"]},
+            }
+        )
     return pio.templates["evolution_lab"]
 
 

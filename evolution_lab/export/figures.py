@@ -27,8 +27,12 @@ from evolution_lab.records import DetectionResult, IntentSignal, OperationRef
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-TEMPLATE: Final = "plotly_white+evolution_lab"
-THEMES: Final = {"light": TEMPLATE, "dark": "plotly_dark+evolution_lab"}
+TEMPLATE: Final = "plotly_white+evolution_lab+evolution_lab_any_ground"
+THEMES: Final = {
+    "auto": TEMPLATE,
+    "light": "plotly_white+evolution_lab",
+    "dark": "plotly_dark+evolution_lab",
+}
 MOST_OPERATIONS: Final = 30
 """Rows of the overview; the operations with the gravest signals are kept."""
 _LONGEST_NAME: Final = 56
@@ -58,13 +62,17 @@ def figure_text(text: str, *, longest: int = _LONGEST_NAME) -> str:
 
 
 def with_theme(figure: go.Figure, theme: str) -> go.Figure:
-    """Return a figure on a ``light`` or a ``dark`` ground; it is changed in place.
+    """Return a figure on a ``light`` or a ``dark`` ground, or on whatever is behind it (``auto``).
+
+    It is changed in place.
 
     Raises:
-        InputError: The theme is neither.
+        InputError: The theme is none of them.
     """
     if theme not in THEMES:
-        raise InputError(f"theme == {theme!r}, must be light or dark.{did_you_mean(theme, THEMES)}")
+        raise InputError(
+            f"theme == {theme!r}, must be auto, light or dark.{did_you_mean(theme, THEMES)}"
+        )
     plotly_template()
     return figure.update_layout(template=THEMES[theme])
 

@@ -23,14 +23,14 @@ class LabExploration(LabQueries):
         self,
         *,
         every: str | timedelta | None = None,
-        theme: str = "light",
+        theme: str = "auto",
         progress: Progress | None = None,
     ) -> Explorer:
         """Return linked views: surprise by operation and time, latency before and after, errors.
 
         Args:
             every: Window length; the setting ``window`` without it.
-            theme: ``light`` or ``dark``.
+            theme: ``light``, ``dark``, or ``auto`` for whatever is behind the figure.
             progress: Called with (steps done, steps in all); a notebook shows a bar without it.
 
         Raises:

@@ -50,7 +50,7 @@ class Explorer:
         windows: The ``schemas.WINDOWS`` frame.
         samples: The ``schemas.SAMPLES`` of operations.
         deployments: What can be said of each deployment.
-        theme: ``light`` or ``dark``.
+        theme: ``light``, ``dark``, or ``auto`` for whatever is behind the figure.
     """
 
     detection: DetectionResult
@@ -58,7 +58,7 @@ class Explorer:
     windows: pl.DataFrame
     samples: pl.LazyFrame
     deployments: Sequence[DeployVerdict] = ()
-    theme: str = "light"
+    theme: str = "auto"
 
     @property
     def window(self) -> timedelta:

@@ -222,9 +222,11 @@ def test_a_click_chooses_windows_and_draws_their_operation(explorer: Explorer):
 
 def test_themes_are_light_and_dark(explorer: Explorer):
     dark = replace(explorer, theme="dark").heat_map().layout.template.layout.paper_bgcolor
-    light = explorer.heat_map().layout.template.layout.paper_bgcolor
-    assert dark != light
-    with pytest.raises(InputError, match="light or dark"):
+    light = replace(explorer, theme="light").heat_map().layout.template.layout.paper_bgcolor
+    either = explorer.heat_map().layout.template.layout.paper_bgcolor
+    assert len({dark, light, either}) == 3
+    assert either == "rgba(0,0,0,0)"
+    with pytest.raises(InputError, match="auto, light or dark"):
         replace(explorer, theme="drak").heat_map()
 
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +9,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from jupyter_server_of_a_lab import jupyter_lab
 
 from evolution_lab.datasets import NULL_START, null_samples, plant
 from evolution_lab.lab import Lab
@@ -50,48 +46,8 @@ def jupyter(tmp_path: Path) -> Iterator[str]:
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     (tmp_path / "work").mkdir()
     nbformat.write(notebook, tmp_path / "work" / "linked.ipynb")
-    config, runtime = tmp_path / "config", tmp_path / "runtime"
-    config.mkdir()
-    settings = {
-        "ServerApp": {"ip": "127.0.0.1", "port": 0, "port_retries": 0, "allow_root": True},
-        "IdentityProvider": {"token": TOKEN},
-        "LabApp": {
-            "news_url": None,
-            "check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
-        },
-    }
-    (config / "jupyter_server_config.json").write_text(json.dumps(settings))
-    (config / "jupyter_lab_config.json").write_text(json.dumps(settings))
-    environment = os.environ | {
-        "JUPYTER_RUNTIME_DIR": str(runtime),
-        "JUPYTER_CONFIG_DIR": str(config),
-        "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces"),
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    with (tmp_path / "server.log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "evolution_lab", "notebook", "work", "--no-browser"],
-            cwd=tmp_path, env=environment, stdout=log, stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )  # fmt: skip
-        try:
-            yield _address(server, runtime, tmp_path / "server.log")
-        finally:
-            os.killpg(server.pid, 15)
-            server.wait(30)
-
-
-def _address(server: subprocess.Popen[bytes], runtime: Path, log: Path) -> str:
-    until = time.monotonic() + 90
-    while time.monotonic() < until and server.poll() is None:
-        for file in runtime.glob("jpserver-*.json"):
-            try:
-                return str(json.loads(file.read_text())["url"])
-            except (ValueError, KeyError):
-                pass  # It is being written.
-        time.sleep(0.1)
-    raise AssertionError(f"JupyterLab did not start: {log.read_text()[-2000:]}")
+    with jupyter_lab(tmp_path, token=TOKEN) as address:
+        yield address
 
 
 def test_a_click_on_the_map_gives_a_frame(jupyter: str, chromium: Any, tmp_path: Path):
