@@ -33,8 +33,7 @@
     │   └── FrozenDefinitionError   a definition that was started is changed under its version
     ├── DeliveryError               a destination could not be told; it is tried again
     ├── EngineError                 Spark, or the cluster it runs on, cannot do the work
-    ├── MissingExtraError           an optional dependency is not installed
-    └── NotYetAvailableError        a command of the design that a later release brings
+    └── MissingExtraError           an optional dependency is not installed
 
 A message says the offending value and the rule it broke. Where a name is unknown it also says the
 nearest known one. The command line prints the message alone and exits with 2.
@@ -286,10 +285,3 @@ class MissingExtraError(EvolutionLabError, ImportError):
 
     def __init__(self, extra: str, needed_for: str) -> None:
         super().__init__(f"{needed_for} needs an extra: pip install 'evolution-lab[{extra}]'")
-
-
-class NotYetAvailableError(EvolutionLabError):
-    """A command of the design that this release does not have yet."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what!r} is to come: this release does not have it yet.")

@@ -100,7 +100,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     return found
 
 
-@pytest.mark.parametrize("step", ["land", "detect", "suggest", "explore", "report"])
+@pytest.mark.parametrize("step", ["land", "windows", "detect", "suggest", "explore", "report"])
 def test_every_long_step_tells_how_far_it_is_and_ends_at_the_whole(lab: Lab, step: str, tmp_path):
     said: list[float] = []
 
@@ -112,6 +112,7 @@ def test_every_long_step_tells_how_far_it_is_and_ends_at_the_whole(lab: Lab, ste
     table.write_text("operation,timestamp,duration_ms\npay,2026-03-01T12:00:00Z,5\n")
     steps = {
         "land": lambda: other.land(table, dry_run=True, progress=progress),
+        "windows": lambda: other.windows(every="2m", progress=progress),
         "detect": lambda: other.detect(progress=progress),
         "suggest": lambda: other.suggest(progress=progress),
         "explore": lambda: other.explore(progress=progress),

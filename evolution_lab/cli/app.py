@@ -29,7 +29,6 @@ from evolution_lab.cli import (
     testing,
     watching,
 )
-from evolution_lab.cli.to_come import add_commands_to_come
 from evolution_lab.errors import EvolutionLabError
 
 CANNOT_RUN = 2
@@ -78,7 +77,6 @@ measuring.add_commands(app)
 reading.add_commands(app)
 watching.add_commands(app)
 silencing.add_commands(app)
-add_commands_to_come(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -74,8 +74,10 @@ def forget(
     from evolution_lab.lab.caring import take_back
 
     _existing(data)
-    with progress_bar("taking back"):
-        done = take_back(data, batch, with_dependents=with_dependents, grace=_length(grace))
+    with progress_bar("taking back") as progress:
+        done = take_back(
+            data, batch, with_dependents=with_dependents, grace=_length(grace), progress=progress
+        )
     forgotten = done.forgotten
     if as_json:
         print_json(

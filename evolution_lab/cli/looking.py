@@ -111,7 +111,7 @@ def windows(
 
     lab = Lab(data, config=config, specs=spec)
     start, end = utc(since), utc(until)
-    with progress_bar("windows"):
+    with progress_bar("windows") as progress:
         if from_bins or merge:
             frame = lab.roll_up(
                 every=every or "1h", since=start, until=end, operation=operation, merge=merge or ()
@@ -124,6 +124,7 @@ def windows(
                 operation=operation,
                 engine=engine,
                 master=master,
+                progress=progress,
             )
     if output is not None:
         if output.suffix not in {".parquet", ".csv"}:

@@ -71,7 +71,12 @@ class Retained:
 
 
 def take_back(
-    data: str | Path, batch: str, *, with_dependents: bool = False, grace: timedelta = GRACE
+    data: str | Path,
+    batch: str,
+    *,
+    with_dependents: bool = False,
+    grace: timedelta = GRACE,
+    progress: Progress | None = None,
 ) -> TakenBack:
     """Take a landing back, and what was found on its rows.
 
@@ -80,6 +85,7 @@ def take_back(
         batch: The id of one of its batches, or an unambiguous beginning.
         with_dependents: Also landings that left out rows which this one holds.
         grace: How long files stay for readers that listed them before.
+        progress: Called with (done, total).
 
     Raises:
         UnknownNameError: No batch has this id, or several have.
@@ -87,7 +93,7 @@ def take_back(
         LockedError: Another process holds a lock for too long.
     """
     lake = Lake(Path(data))
-    forgotten = forget(lake, batch, with_dependents=with_dependents, grace=grace)
+    forgotten = forget(lake, batch, with_dependents=with_dependents, grace=grace, progress=progress)
     withdrawn: set[str] = set()
     for landing in forgotten.landings:
         if landing.first is not None and landing.last is not None:

@@ -133,6 +133,7 @@ class LabFrames:
         latency_bins: bool = False,
         engine: str = "polars",
         master: str | None = None,
+        progress: Progress | None = None,
     ) -> pl.DataFrame:
         """Return windows (``schemas.WINDOWS``) of the landed samples.
 
@@ -145,6 +146,7 @@ class LabFrames:
             latency_bins: Add latency histograms; by polars only.
             engine: What computes them: ``polars`` here, or ``spark``. The windows are the same.
             master: Of Spark, such as ``spark://HOST:7077``; this machine without it.
+            progress: Called with (done, total); in a notebook a bar is shown without it.
 
         Raises:
             EmptyLakeError: Nothing has been landed.
@@ -158,7 +160,7 @@ class LabFrames:
         name = engine_name(engine, latency_bins=latency_bins)
         lateness, exclude = self.config.allowed_lateness, self.config.exclude
 
-        def here() -> pl.DataFrame:
+        def here(tell: Progress | None) -> pl.DataFrame:
             whole = since is until is as_of is None
             if whole and (self.data / "lake" / folder_of_length(window)).is_dir():
                 stored = self._stored_windows(window, as_of=None, latency_bins=latency_bins)
@@ -173,6 +175,7 @@ class LabFrames:
                 allowed_lateness=lateness,
                 latency_bins=latency_bins,
                 exclude=exclude,
+                progress=tell,
             ).frame
 
         def on_spark() -> pl.DataFrame:
@@ -190,7 +193,8 @@ class LabFrames:
                 )
 
         def with_history() -> pl.DataFrame:
-            frame = on_spark() if name == "spark" else here()
+            with notebook_progress("windows", progress) as tell:
+                frame = on_spark() if name == "spark" else here(tell)
             return with_revisions(frame, self.lake, window=window, allowed_lateness=lateness)
 
         frame = self._once(

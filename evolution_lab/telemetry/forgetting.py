@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from evolution_lab.display import ResultMixin
+from evolution_lab.display import Progress, ResultMixin
 from evolution_lab.errors import AmbiguousNameError, InputError, UnknownNameError
 from evolution_lab.records.json_form import CAMEL_CASE
 from evolution_lab.telemetry.batches import BatchFile, BatchRecord
@@ -142,6 +142,7 @@ def forget(
     with_dependents: bool = False,
     grace: timedelta = GRACE,
     wait_seconds: float = 30.0,
+    progress: Progress | None = None,
 ) -> ForgottenReport:
     """Take a landing back: its samples, operations, quarantine and recorded traffic.
 
@@ -155,6 +156,7 @@ def forget(
             their sources are then to be landed again.
         grace: How long the files stay for readers that listed them before.
         wait_seconds: How long to wait for another process.
+        progress: Called with the days whose projection is made anew and those in all.
 
     Raises:
         UnknownNameError: No batch has this id.
@@ -174,7 +176,7 @@ def forget(
         operations = _operations(lake, chosen)
         _forget_landings(lake, chosen, wait_seconds)
         sweep(lake, grace=grace)
-    project(lake, grace=grace, wait_seconds=wait_seconds)
+    project(lake, grace=grace, wait_seconds=wait_seconds, progress=progress)
     drop_windows_of_lost_rows(lake, grace=grace)
     return ForgottenReport(
         landings=tuple(chosen),

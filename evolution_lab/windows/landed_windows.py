@@ -19,6 +19,7 @@ from typing import Literal
 
 import polars as pl
 
+from evolution_lab.display import Progress
 from evolution_lab.errors import ConfigError, TimeZoneRequiredError
 from evolution_lab.schemas import TOP_ERRORS
 from evolution_lab.telemetry import Lake
@@ -69,6 +70,7 @@ def aggregate_landed(  # noqa: PLR0913 - the keywords of ``aggregate``, and the 
     all_spans: bool = False,
     exclude: Sequence[str] = (),
     way: Way | None = None,
+    progress: Progress | None = None,
 ) -> LandedWindows:
     """Aggregate what was landed into windows.
 
@@ -85,6 +87,7 @@ def aggregate_landed(  # noqa: PLR0913 - the keywords of ``aggregate``, and the 
         all_spans: Take every span for an operation.
         exclude: Globs of operation keys to leave out.
         way: One to take instead of the cheapest.
+        progress: Called with the days done and the days in all.
 
     Raises:
         ConfigError: The window does not divide a day, or the way that was asked for is not exact.
@@ -122,7 +125,7 @@ def aggregate_landed(  # noqa: PLR0913 - the keywords of ``aggregate``, and the 
             exclude=exclude,
         )
         return LandedWindows(frame, "frame", obstacle or "it was asked for")
-    sums = _sums(days, window, since, until, latency_bins=latency_bins)
+    sums = _sums(days, window, since, until, latency_bins=latency_bins, progress=progress)
     read_itself = sum(len(state.uncovered) for state in states.values())
     every = sum(len(state.leaves) for state in states.values())
     projected = days.projected and (read_itself < every or not every)
@@ -180,12 +183,17 @@ def _sums(
     until: datetime | None,
     *,
     latency_bins: bool,
+    progress: Progress | None = None,
 ) -> pl.DataFrame:
     found = []
-    for day in days.states:
+    for done, day in enumerate(days.states):
+        if progress is not None:
+            progress(done, len(days.states))
         limits = minutes_within(day, since, until) or WHOLE_DAY
         make = partial(_day_sums, day=day, window=window, limits=limits, latency_bins=latency_bins)
         found += [frame for frame in days.each(day, make) if frame.height]
+    if progress is not None:
+        progress(1, 1)
     return pl.concat(found) if found else pl.DataFrame(schema=SUMS)
 
 

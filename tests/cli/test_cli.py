@@ -12,7 +12,6 @@ import typer
 from evolution_lab import __version__
 from evolution_lab.cli import main
 from evolution_lab.cli.app import app
-from evolution_lab.cli.to_come import COMMANDS, GROUPS
 from evolution_lab.datasets import read_faults, sample_path
 from evolution_lab.demo import score_suggestions
 from evolution_lab.records import SpecSuggestion, from_json
@@ -235,15 +234,6 @@ def test_unknown_options_exit_with_2(capsys: pytest.CaptureFixture[str]):
     assert main(["detect", "--evry", "1m"]) == 2
     assert main(["detekt"]) == 2
     capsys.readouterr()
-
-
-@pytest.mark.parametrize(
-    "command",
-    [*COMMANDS, *(f"{group} {name}" for group, (_, names) in GROUPS.items() for name in names)],
-)
-def test_commands_that_are_to_come_say_so(command: str, capsys: pytest.CaptureFixture[str]):
-    assert main([*command.split(), "--some", "option"]) == 2
-    assert "is to come" in capsys.readouterr().err
 
 
 def commands() -> dict[str, str]:
