@@ -94,7 +94,7 @@ class OpenApiDocument:
         """The version of the API that the document describes."""
         info = self.content.get("info")
         version = info.get("version") if isinstance(info, Mapping) else None
-        return str(version) if version not in {None, ""} else "0"
+        return str(version) if isinstance(version, str | int | float) and version != "" else "0"
 
     @property
     def legacy(self) -> bool:

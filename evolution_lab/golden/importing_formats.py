@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -44,14 +45,14 @@ class ImportedCall:
 
 def har_calls(document: Any) -> Iterator[ImportedCall | UnrecordableError]:
     """Yield the calls of a HAR 1.2 archive (https://w3c.github.io/web-performance/specs/HAR/)."""
-    for entry in member(document, "log", "entries") or ():
+    for entry in _items(member(document, "log", "entries")):
         yield _guarded(_har_call, entry)
 
 
 def vcr_calls(document: Any) -> Iterator[ImportedCall | UnrecordableError]:
     """Yield the calls of a cassette of VCR.py (or vcr, betamax), YAML or JSON."""
-    interactions = member(document, "interactions") or member(document, "http_interactions") or ()
-    for interaction in interactions:
+    interactions = member(document, "interactions") or member(document, "http_interactions")
+    for interaction in _items(interactions):
         yield _guarded(_vcr_call, interaction)
 
 
@@ -67,12 +68,22 @@ def otlp_calls(document: Any) -> Iterator[ImportedCall | UnrecordableError]:
     No semantic convention names bodies; ``http.request.body`` and ``http.response.body`` are read, and
     the same with ``.content`` or ``.text`` behind.
     """
-    for resource in member(document, "resourceSpans") or ():
-        for scope in member(resource, "scopeSpans") or ():
-            for span in member(scope, "spans") or ():
+    for resource in _items(member(document, "resourceSpans")):
+        for scope in _items(member(resource, "scopeSpans")):
+            for span in _items(member(scope, "spans")):
                 said = _attributes(member(span, "attributes"))
                 if member(span, "kind") in _SERVER and _body_of(said, "response") is not None:
                     yield _guarded(_otlp_call, (span, said))
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _milliseconds(value: Any) -> float | None:
+    """Return a duration; None where it is none."""
+    duration = float(value or 0)
+    return max(duration, 0.0) if math.isfinite(duration) else None
 
 
 def _guarded(read: Any, entry: Any) -> ImportedCall | UnrecordableError:
@@ -106,7 +117,7 @@ def _har_call(entry: dict[str, Any]) -> ImportedCall:
             response_body=got,
         ),
         timestamp=_time(entry.get("startedDateTime")),
-        duration_ms=max(float(entry.get("time") or 0), 0.0),
+        duration_ms=_milliseconds(entry.get("time")),
         metadata=_trace((*answered, *asked)),
     )
 
@@ -179,7 +190,7 @@ def _keploy_call(document: dict[str, Any]) -> ImportedCall:
             response_body=_plain_bytes(response.get("body"), None),
         ),
         timestamp=began,
-        duration_ms=None if took is None else max(took, 0.0),
+        duration_ms=None if took is None else _milliseconds(took),
         metadata={"noise": sorted(noise)} if isinstance(noise, dict) and noise else {},
     )
 
@@ -211,13 +222,16 @@ def _otlp_call(found: tuple[dict[str, Any], dict[str, Any]]) -> ImportedCall:
 
 def _attributes(attributes: Any) -> dict[str, Any]:
     found = {}
-    for each in attributes or ():
-        value = member(each, "value") or {}
-        text = next(iter(value.values()), None)
+    for each in _items(attributes):
+        text = _first(member(each, "value"))
         if isinstance(text, dict):  # An array.
-            text = ", ".join(str(next(iter(v.values()), "")) for v in text.get("values") or ())
+            text = ", ".join(str(_first(value)) for value in _items(text.get("values")))
         found[str(member(each, "key"))] = text
     return found
+
+
+def _first(value: Any) -> Any:
+    return next(iter(value.values()), None) if isinstance(value, dict) else None
 
 
 def _body_of(said: dict[str, Any], side: str) -> Any:

@@ -124,7 +124,7 @@ class ReviewBoard:
     def _decide(self, message: Mapping[str, Any], reviewer: str) -> dict[str, Any]:
         suggestion_id, decision = _text(message, "id"), message.get("decision")
         notes, revision = message.get("notes") or "", message.get("revision")
-        if not isinstance(notes, str) or len(notes) > MOST_NOTES:
+        if not isinstance(notes, str) or len(notes) > MOST_NOTES or not _can_be_kept(notes):
             raise InputError(f"notes are a text of at most {MOST_NOTES} characters.")
         if not isinstance(revision, int) or isinstance(revision, bool):
             raise InputError(f"revision == {revision!r}, must be the revision that was seen.")
@@ -143,9 +143,14 @@ class ReviewBoard:
 
 def _text(message: Mapping[str, Any], name: str) -> str:
     value = message.get(name)
-    if not isinstance(value, str) or not value or len(value) > 200:
+    if not isinstance(value, str) or not value or len(value) > 200 or not _can_be_kept(value):
         raise InputError(f"{name} must be a text.")
     return value
+
+
+def _can_be_kept(text: str) -> bool:
+    """Say whether databases take a text: no half of a surrogate pair, no NUL."""
+    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _row(suggestion: SpecSuggestion) -> dict[str, Any]:

@@ -33,6 +33,8 @@ from evolution_lab.telemetry.reading import (
 
 _CHUNK_ROWS: Final = 50_000
 _EXCERPT: Final = 1000
+_LONGEST_TIME: Final = 9
+"""Digits of a request time before the point; nanoseconds of more overflow 64 bits."""
 _QUOTED: Final = r'"((?:[^"\\]|\\.)*)"'
 _LINE: Final = re.compile(
     r"^(?:\S+:\d+ )?(?P<client>\S+) \S+ .*?\[(?P<time>[^\]]{20,40})\] "
@@ -160,6 +162,8 @@ def _request_time(rest: str) -> int:
         match = _REST_TOKEN.match(token)
         if match is not None:
             seconds, point, fraction = match[1].partition(".")
+            if len(seconds) > (_LONGEST_TIME if point else _LONGEST_TIME + 6):
+                raise ValueError("The request time is longer than three hundred years.")
             if not point:
                 return int(seconds) * 1000
             return int(seconds) * 10**9 + int(fraction[:9].ljust(9, "0"))

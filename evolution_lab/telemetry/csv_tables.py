@@ -165,7 +165,10 @@ def _split_header(block: _Block) -> tuple[_Header | None, _Block]:
         if head.strip():
             text = head.decode("utf-8", "replace").rstrip("\r")
             separator = _separator(head) or b","
-            names = next(csv.reader([text], delimiter=separator.decode()), [])
+            try:
+                names = next(csv.reader([text], delimiter=separator.decode()), [])
+            except csv.Error:  # A carriage return within the line, or a field of many kilobytes.
+                names = text.split(separator.decode())
             header = _Header([name.strip() for name in names], separator)
             return header, _Block(content, line, block.final, block.too_long)
     return None, block

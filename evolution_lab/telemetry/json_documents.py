@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import orjson
 
+from evolution_lab.telemetry.lenient_json import parsed_json
 from evolution_lab.telemetry.reading import LONGEST_LINE, OversizedLine, read_lines
 
 HEAD: Final = 1 << 20
@@ -57,7 +58,7 @@ class Part:
             limit = LONGEST_LINE if self.of_lines else LARGEST_ELEMENT
             raise ValueError(f"longer than {limit:,} bytes.")  # noqa: TRY004 - a reason
         try:
-            return orjson.loads(self.content)
+            return parsed_json(self.content)
         except orjson.JSONDecodeError as error:
             cut = "" if self.complete else "; the file ends within it"
             raise ValueError(f"not valid JSON: {error}{cut}.") from error
@@ -103,7 +104,7 @@ def json_parts(stream: BinaryIO, opening: re.Pattern[bytes] | None = None) -> It
 
 def _is_value(text: bytes) -> bool:
     try:
-        return isinstance(orjson.loads(text), (dict, list))
+        return isinstance(parsed_json(text), (dict, list))
     except orjson.JSONDecodeError:
         return False
 

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 
+from evolution_lab.telemetry.lenient_json import parsed_json
 from evolution_lab.telemetry.otlp_json_spans import attributes_of, span_of
 from evolution_lab.telemetry.otlp_json_typed import TypedReader
 from evolution_lab.telemetry.otlp_rows import RowCollector
@@ -102,7 +103,7 @@ class _Referral:
 
     def __call__(self, at: int, scope: int, place: int) -> None:
         if self._document is None:
-            self._document = orjson.loads(self.line)
+            self._document = parsed_json(self.line)
         group = self._document["resourceSpans"][at]
         found = group.get("resource")
         attributes = attributes_of(found.get("attributes")) if isinstance(found, dict) else {}
@@ -119,7 +120,7 @@ def _is_begun_document(head: bytes) -> bool:
 def _read_document(collector: RowCollector, content: bytes) -> bool:
     """Read a file as one document; return False where it is lines, the first of them broken."""
     try:
-        document = orjson.loads(content)
+        document = parsed_json(content)
     except orjson.JSONDecodeError as error:
         lines = (line.strip() for line in content.split(b"\n"))
         if any(line[:1] == b"{" and _ROOTS.search(line) and _is_json(line) for line in lines):
@@ -136,7 +137,7 @@ def _read_document(collector: RowCollector, content: bytes) -> bool:
 def _read_line(collector: RowCollector, number: int, line: bytes, *, complete: bool) -> int:
     """Read one line; return 1 where it is unfinished and waits for the next landing."""
     try:
-        document = orjson.loads(line)
+        document = parsed_json(line)
     except orjson.JSONDecodeError as error:
         if not complete:
             return 1
@@ -149,7 +150,7 @@ def _read_line(collector: RowCollector, number: int, line: bytes, *, complete: b
 
 def _is_json(text: bytes) -> bool:
     try:
-        orjson.loads(text)
+        parsed_json(text)
     except orjson.JSONDecodeError:
         return False
     return True

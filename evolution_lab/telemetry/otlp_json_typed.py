@@ -192,7 +192,7 @@ class TypedReader:
         """
         try:
             request = self._decode(line)
-        except (msgspec.MsgspecError, RecursionError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return False
         for at, group in enumerate(request.resourceSpans):
             resource, service = self._resource(group.resource)

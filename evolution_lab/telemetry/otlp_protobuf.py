@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final
 import orjson
 import zstandard
 
+from evolution_lab.telemetry.lenient_json import parsed_json
 from evolution_lab.telemetry.otlp_json import read_request
 from evolution_lab.telemetry.otlp_rows import RowCollector
 from evolution_lab.telemetry.otlp_spans import KINDS, Resource, Span
@@ -132,7 +133,7 @@ def _plain_message(content: bytes) -> bytes:
 
 def _read_json(collector: RowCollector, content: bytes, *, line: int) -> None:
     try:
-        document = orjson.loads(content)
+        document = parsed_json(content)
     except orjson.JSONDecodeError as error:
         collector.refuse(None, f"not valid JSON: {error}.", content)
         return

@@ -20,6 +20,7 @@ from evolution_lab.telemetry.tables import read_rows, table_mapping
 
 _MAGIC: Final = b"PAR1"
 _SLICE: Final = 50_000
+_DAMAGE: Final = (pa.ArrowException, OSError, ValueError)
 
 
 class ParquetReader:
@@ -48,7 +49,7 @@ class ParquetReader:
         try:
             file = pq.ParquetFile(stream)
             columns = file.schema_arrow.names
-        except (pa.ArrowException, OSError) as error:
+        except _DAMAGE as error:
             yield _unreadable(None, error)
             return
         mapping = table_mapping(columns, options, lambda: _first_rows(file))
@@ -57,7 +58,8 @@ class ParquetReader:
         while True:
             try:
                 batch = next(batches, None)
-            except (pa.ArrowException, OSError) as error:
+                batch = None if batch is None else _sound(batch)
+            except _DAMAGE as error:
                 yield _unreadable(first, error)
                 return
             if batch is None:
@@ -129,6 +131,31 @@ class FrameSource:
             first += part.height
 
 
+def _sound(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch whose texts are UTF-8: polars takes Arrow's word for it, and would crash.
+
+    Raises:
+        pa.ArrowInvalid: Something else about it is wrong.
+    """
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        batch = pa.RecordBatch.from_arrays(
+            [_readable(column) for column in batch.columns], names=batch.schema.names
+        )
+        batch.validate(full=True)
+    return batch
+
+
+def _readable(column: pa.Array) -> pa.Array:
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column
+    column.validate()  # Offsets beyond the data are not to be followed.
+    values = column.cast(pa.large_binary()).to_pylist()
+    texts = [None if value is None else value.decode("utf-8", "replace") for value in values]
+    return pa.array(texts, type=column.type)
+
+
 def _table(batch: pa.RecordBatch) -> pl.DataFrame:
     names = batch.schema.names
     unique = [n if names.index(n) == i else f"{n}\x00{i}" for i, n in enumerate(names)]
@@ -140,8 +167,8 @@ def _table(batch: pa.RecordBatch) -> pl.DataFrame:
 def _first_rows(file: pq.ParquetFile) -> pl.DataFrame:
     """Return the first rows; none of a file that is damaged from the start."""
     try:
-        return _table(next(file.iter_batches(batch_size=ROWS_LOOKED_AT)))
-    except (StopIteration, pa.ArrowException, OSError):
+        return _table(_sound(next(file.iter_batches(batch_size=ROWS_LOOKED_AT))))
+    except (StopIteration, *_DAMAGE):
         return pl.DataFrame()
 
 

@@ -11,6 +11,7 @@ import orjson
 import polars as pl
 
 from evolution_lab.errors import (
+    EvolutionLabError,
     FrameContractError,
     InputError,
     PathNotFoundError,
@@ -35,6 +36,8 @@ from evolution_lab.windows.window_columns import (
 )
 
 _IDENTITY: Final = ("service", "operation_key", "operation_version")
+_ODD: Final = (TypeError, ValueError, AttributeError, LookupError, OverflowError, RecursionError)
+"""What a document gives rise to whose parts are of other types than its form says."""
 
 
 def read_windows(
@@ -126,13 +129,20 @@ def _monitored(
         document = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
         raise InputError(f"{str(path)!r} is no JSON: {error}") from None
-    if is_otlp_metrics(document):
-        return otlp_metric_windows(document, window=every)
-    if is_cloudwatch(document):
-        units = [str(item).rpartition(":")[2] for item in mapping]
-        return cloudwatch_windows(document, unit=units[0] if units else "ms")
-    if is_prometheus(document):
-        return prometheus_windows(document)
+    try:
+        if is_otlp_metrics(document):
+            return otlp_metric_windows(document, window=every)
+        if is_cloudwatch(document):
+            units = [str(item).rpartition(":")[2] for item in mapping]
+            return cloudwatch_windows(document, unit=units[0] if units else "ms")
+        if is_prometheus(document):
+            return prometheus_windows(document)
+    except EvolutionLabError:
+        raise
+    except _ODD as error:
+        raise InputError(
+            f"{str(path)!r} is not as Prometheus, CloudWatch or OTLP write metrics: {error}."
+        ) from None
     raise UnknownFormatError(
         f"{str(path)!r} is JSON, but neither of Prometheus (query_range), CloudWatch "
         "(get-metric-data) nor OTLP metrics."
