@@ -57,7 +57,12 @@ def parse_duration(text: str | timedelta) -> timedelta:
         raise ConfigError(
             f"duration == {text!r}, must be a number and one of ms, s, m, h, d: '15m'."
         )
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    except OverflowError:
+        raise ConfigError(
+            f"duration == {text!r}, must be shorter than 2.7 million years."
+        ) from None
 
 
 def format_timedelta(value: timedelta) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from evolution_lab.display import ResultMixin
 
 __all__ = [
+    "json_for_terminals",
     "print_json",
     "print_result",
     "print_table",
@@ -47,17 +48,38 @@ def print_json(document: object) -> None:
     import orjson
 
     options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
-    sys.stdout.write(orjson.dumps(document, option=options, default=str).decode() + "\n")
+    content = orjson.dumps(document, option=options, default=str)
+    sys.stdout.write(json_for_terminals(content) + "\n")
+
+
+def json_for_terminals(content: bytes) -> str:
+    r"""Return JSON in which what a terminal would obey is escaped; it means the same.
+
+    Examples:
+        >>> json_for_terminals('"a\u009b31m"'.encode())
+        '"a\\u009b31m"'
+    """
+    text = content.decode()
+    if text.isascii():  # JSON escapes those of ASCII itself.
+        return text
+    return "".join(
+        c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" if ord(c) < 0x10000 else "\ufffd"
+        for c in text
+    )
 
 
 def print_text(text: object) -> None:
-    """Print text on stdout."""
-    sys.stdout.write(f"{text}\n")
+    """Print text on stdout, without what a terminal would obey."""
+    sys.stdout.write(f"{_harmless(str(text))}\n")
 
 
 def tell(message: str) -> None:
-    """Print a message for people on stderr."""
-    sys.stderr.write(f"{message}\n")
+    """Print a message for people on stderr, without what a terminal would obey."""
+    sys.stderr.write(f"{_harmless(message)}\n")
+
+
+def _harmless(text: str) -> str:
+    return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 
 
 def utc(moment: datetime | None) -> datetime | None:

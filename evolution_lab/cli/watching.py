@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evolution_lab.cli.options import DEFAULT_DATA, Config, Data, Every
-from evolution_lab.cli.output import print_text, tell
+from evolution_lab.cli.output import json_for_terminals, print_text, tell
 from evolution_lab.cli.remembering import every_of, remember_every
 
 if TYPE_CHECKING:
@@ -186,5 +186,5 @@ def _print_json(look: WatchLook) -> None:
         lines.append({"type": "judged", "until": look.judged_until.isoformat()})
     lines += [{"type": "problem", "reason": problem} for problem in look.problems]
     for line in lines:
-        sys.stdout.write(orjson.dumps(line).decode() + "\n")
+        sys.stdout.write(json_for_terminals(orjson.dumps(line)) + "\n")
     sys.stdout.flush()

@@ -34,6 +34,7 @@ from evolution_lab.golden.side_files import (
 from evolution_lab.golden.suite import GoldenCase, GoldenStep, GoldenSuite
 from evolution_lab.records.json_form import to_plain
 from evolution_lab.redaction.scan import Leak, leaks_in_text
+from evolution_lab.telemetry.publishing import publish_bytes
 
 LARGEST_BODY: Final = 4096
 LONGEST_BODY: Final = 40
@@ -118,17 +119,16 @@ class EmittedSuite:
         )
 
     def write(self, output: Path) -> tuple[Path, ...]:
-        """Write the files, and remove a data file that is no longer needed."""
-        output.parent.mkdir(parents=True, exist_ok=True)
+        """Write the files, each whole or not at all, and remove a data file that is not needed."""
         files = {output: self.code, side_path(output): side_text(self.side)}
         if self.data is not None:
             files[data_path(output)] = self.data
-        else:
-            data_path(output).unlink(missing_ok=True)
         if self.runtime is not None:
             files[output.with_name(f"{RUNTIME_MODULE}.ts")] = self.runtime
-        for path, text in files.items():
-            path.write_text(text, encoding="utf-8", newline="\n")
+        for path, text in reversed(files.items()):  # The suite last: what it reads is there.
+            publish_bytes(path, text.encode())
+        if self.data is None:
+            data_path(output).unlink(missing_ok=True)
         return tuple(files)
 
 

@@ -57,7 +57,7 @@ class Redactor:
         Recognisers that guess (telephone numbers, random tokens) are left out: a name made of
         digits and long words is a name.
         """
-        return _masked_name(key) if len(key) <= _LONGEST_CACHED else _mask(key, names_only=True)
+        return masked_name(key) if len(key) <= _LONGEST_CACHED else _mask(key, names_only=True)
 
     def pseudonym(self, kind: str, value: str) -> str:
         """Return a stable name for a person or session, such as ``actor_`` and 24 hex digits.
@@ -178,5 +178,6 @@ def _masked(text: str) -> str:
 
 
 @lru_cache(maxsize=16_384)
-def _masked_name(text: str) -> str:
+def masked_name(text: str) -> str:
+    """Return a name, such as a file's, without what is certainly personal or secret."""
     return _mask(text, names_only=True)

@@ -117,7 +117,7 @@ def _plain_message(content: bytes) -> bytes:
     """
     if not content.startswith(_ZSTD):
         return content
-    plain = b""
+    plain = bytearray()  # Bytes would be copied anew with each block.
     try:
         reader = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(content))
         while len(plain) <= LARGEST_MESSAGE and (block := reader.read(_BLOCK)):
@@ -128,7 +128,7 @@ def _plain_message(content: bytes) -> bytes:
         raise ValueError(f"the message is larger than {LARGEST_MESSAGE >> 20} MB.")
     if not plain:
         raise ValueError("the compressed message is empty or damaged.")
-    return plain
+    return bytes(plain)
 
 
 def _read_json(collector: RowCollector, content: bytes, *, line: int) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 
 from evolution_lab.records import OperationRef
+from evolution_lab.redaction.redactor import masked_name
 from evolution_lab.schemas import OPERATIONS, SAMPLES, check, empty, polars_schema
 from evolution_lab.telemetry.batches import (
     BatchFile,
@@ -150,7 +151,7 @@ class BatchWriter:
             name = batch_id(origin.key, batch.number, batch.first_row + number, batch.rows_read)
             record = BatchRecord(
                 batch=name,
-                source=origin.name,
+                source=masked_name(origin.name),
                 source_key=origin.key,
                 chunk=batch.number,
                 last=batch.last and last,

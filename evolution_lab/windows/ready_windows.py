@@ -36,7 +36,10 @@ from evolution_lab.windows.window_columns import (
 )
 
 _IDENTITY: Final = ("service", "operation_key", "operation_version")
-_ODD: Final = (TypeError, ValueError, AttributeError, LookupError, OverflowError, RecursionError)
+_ODD: Final = (
+    *(TypeError, ValueError, AttributeError, LookupError, OverflowError, RecursionError),
+    pl.exceptions.PolarsError,
+)
 """What a document gives rise to whose parts are of other types than its form says."""
 
 
@@ -141,7 +144,8 @@ def _monitored(
         raise
     except _ODD as error:
         raise InputError(
-            f"{str(path)!r} is not as Prometheus, CloudWatch or OTLP write metrics: {error}."
+            f"{str(path)!r} is not as Prometheus, CloudWatch or OTLP write metrics: "
+            f"{str(error).partition(chr(10))[0]}."
         ) from None
     raise UnknownFormatError(
         f"{str(path)!r} is JSON, but neither of Prometheus (query_range), CloudWatch "
