@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -92,9 +93,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.main(args=typed, prog_name="evolution-lab", obj=typed)
     except EvolutionLabError as error:
         return _refuse(str(error))
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        return _refuse(_of_the_system(error))
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
     return 0
+
+
+def _of_the_system(error: OSError) -> str:
+    """Say what the system refused, and what to do."""
+    where = f"{error.filename}: " if error.filename else ""
+    advice = {
+        errno.ENOSPC: "Make room on the disk, then do it again: nothing from before is lost.",
+        errno.EDQUOT: "Make room in the quota, then do it again: nothing from before is lost.",
+        errno.EACCES: "Give yourself the permission, or name another folder.",
+        errno.EPERM: "Give yourself the permission, or name another folder.",
+        errno.EROFS: "Name a folder that can be written to.",
+    }.get(error.errno or 0, "")
+    return f"{where}{error.strerror or error}. {advice}".rstrip()
 
 
 def _refuse(message: str) -> int:

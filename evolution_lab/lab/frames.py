@@ -12,9 +12,10 @@ import polars as pl
 from evolution_lab.config import EvolutionConfig, load_config, parse_duration
 from evolution_lab.contracts import BoundSpecs, OpenApiDocument, bind_specs
 from evolution_lab.display import Progress, notebook_progress
-from evolution_lab.errors import EmptyLakeError, InputError, LakeError
+from evolution_lab.errors import CorruptFileError, EmptyLakeError, InputError, LakeError
 from evolution_lab.schemas import SAMPLES, empty
 from evolution_lab.telemetry import Lake, LandingReport, land
+from evolution_lab.telemetry.verifying import verify
 from evolution_lab.windows import (
     SpanTree,
     aggregate_landed,
@@ -294,5 +295,18 @@ class LabFrames:
         """Keep a result until something is landed: notebooks ask for the same thing often."""
         key = (self.lake.digest(), *key)
         if key not in self._kept:
-            self._kept[key] = compute()
+            try:
+                self._kept[key] = compute()
+            except pl.exceptions.PolarsError as error:
+                raise self._damage(error) from error
         return self._kept[key]  # type: ignore[no-any-return]
+
+    def _damage(self, error: Exception) -> Exception:
+        """Return what says which file of the lake is damaged; the error itself where none is."""
+        found = next((each for each in verify(self.lake).findings if each.harmful), None)
+        if found is None:
+            return error
+        return CorruptFileError(
+            f"{self.lake.root / found.path}: {found.problem} evolution-lab lake verify lists all that "
+            "is damaged; put the file back, or take its landing back (lake forget) and land it again."
+        )

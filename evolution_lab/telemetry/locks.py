@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -50,8 +50,9 @@ def file_lock(path: Path, *, wait_seconds: float = 30.0) -> Iterator[None]:
     try:
         _acquire(descriptor, path, wait_seconds)
         try:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            with suppress(OSError):  # On a full disk the lock holds without saying whose it is.
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             yield
         finally:
             # Explicitly, since a forked child that inherited the descriptor would keep it locked.

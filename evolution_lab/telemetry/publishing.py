@@ -5,6 +5,7 @@ A temporary name in the same folder, fsync, rename, fsync of the folder.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Callable
@@ -18,6 +19,8 @@ FORMAT_VERSION: Final = 1
 
 _ROW_GROUP: Final = 128 * 1024
 _TEMPORARY: Final = ".tmp"
+_LITTLE: Final = 1 << 16
+"""Bytes: with fewer on the disk it was its being full that a file could not be written."""
 
 
 def publish_bytes(path: Path, content: bytes) -> None:
@@ -80,10 +83,18 @@ def _publish(path: Path, write: Callable[[BinaryIO], object]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
+        full = isinstance(error, pl.exceptions.ComputeError) and _is_full(path.parent)
         temporary.unlink(missing_ok=True)
+        if full:  # Polars says it in many words, none of them to be relied on.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         raise
     sync_folder(path.parent)
+
+
+def _is_full(folder: Path) -> bool:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize < _LITTLE
 
 
 def sync_folder(folder: Path) -> None:

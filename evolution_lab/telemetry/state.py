@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -54,7 +54,7 @@ def open_state(
         LockedError: Another process holds the database for longer than the wait; names its pid.
         CorruptFileError: The file is not a DuckDB database, or is damaged.
         FormatVersionError: The file was written by a newer version of this package.
-        LakeError: The folder cannot be created.
+        LakeError: The folder cannot be created, or the disk is full.
 
     Examples:
         >>> import tempfile
@@ -82,12 +82,25 @@ def open_state(
             _check_format_version(connection, path)
             try:
                 yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
+            except BaseException as error:
+                with suppress(duckdb.Error):
+                    connection.execute("ROLLBACK")
+                if isinstance(error, duckdb.IOException | duckdb.FatalException):
+                    raise _not_written(path, error) from error
                 raise
-            connection.execute("COMMIT")
+            try:
+                connection.execute("COMMIT")
+            except duckdb.Error as error:
+                raise _not_written(path, error) from error
         finally:
             connection.close()
+
+
+def _not_written(path: Path, error: duckdb.Error) -> LakeError:
+    return LakeError(
+        f"{path} cannot be written ({str(error).partition(chr(10))[0]}): nothing of this step is kept, "
+        "and nothing from before is lost. Make room on the disk, then do it again."
+    )
 
 
 def rewrite_state(data_dir: Path | str, *, wait_seconds: float = WAIT_SECONDS) -> None:
