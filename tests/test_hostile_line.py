@@ -29,6 +29,8 @@ from markdown_it import MarkdownIt
 
 from evolution_lab.cli import main
 from evolution_lab.lab import Lab
+from evolution_lab.pipeline.alerts import Alert, AlertDesk, AlertRules, CallableReceiver
+from evolution_lab.records import to_json
 
 CANARY = "CANARY_OF_THE_LINE"
 START = datetime(2026, 5, 4, tzinfo=UTC)
@@ -221,6 +223,16 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
             _say(found, "test", "generate-all", "--output", name, "--framework", framework,
                  "--runner-import", "runner", "--runner-fn", "run")  # fmt: skip
         lab.export(folder / "export.zip", every="5m")
+        detection = lab.detect(every="5m")
+        found.said["a notebook"] = detection._repr_html_() + str(lab.suggestions())
+        told: list[Alert] = []
+        desk = AlertDesk(
+            found.lab, [CallableReceiver(function=told.append, name="alert-hook:here")]
+        )
+        desk.see(detection, AlertRules())
+        desk.tell()
+        assert told
+        found.said["alerts"] = to_json(told).decode()
         yield found
     finally:
         os.chdir(before)
@@ -262,6 +274,8 @@ def test_nothing_was_run_and_no_file_stands_elsewhere(walk: Walk):
 
 def test_terminals_get_no_control_characters(walk: Walk):
     for command, said in walk.said.items():
+        if command in {"a notebook", "alerts"}:
+            continue  # Neither goes to a terminal.
         odd = {character for character in said if not character.isprintable() and character != "\n"}
         assert odd == set(), command
 

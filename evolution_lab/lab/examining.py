@@ -12,6 +12,7 @@ from evolution_lab.config import CONFIG_FILE, load_config
 from evolution_lab.datasets import notebooks_path, sample_path
 from evolution_lab.errors import EvolutionLabError, LockedError
 from evolution_lab.lab.installation import Check, Examination
+from evolution_lab.pipeline.alerts import AlertSettings
 from evolution_lab.redaction.pseudonyms import KEY_FILE, KEY_VARIABLE, LabKey
 from evolution_lab.telemetry import Lake
 from evolution_lab.telemetry.state import STATE_FILE, open_state
@@ -78,7 +79,8 @@ def _settings(folder: Path, config: Path | None) -> Check:
     places = [config] if config else [folder / CONFIG_FILE, Path(CONFIG_FILE)]
     file = next((place for place in places if place.is_file()), None)
     try:
-        load_config(path=config, data_dir=folder)
+        settings = load_config(path=config, data_dir=folder)
+        AlertSettings.of(settings.alerts).receivers()
     except EvolutionLabError as error:
         return Check(
             name="settings", outcome="failed", found=str(error), advice="Correct the setting."

@@ -132,3 +132,11 @@ def test_init_writes_where_it_is_told_to(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["init", str(tmp_path)]) == 0
     assert main(["init", str(tmp_path)]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+def test_a_section_of_alerts_that_cannot_be_used_is_said(tmp_path: Path):
+    settings = tmp_path / "evolution_lab.toml"
+    settings.write_text('[alerts]\nwebhook_env = "NO_SUCH_VARIABLE_HERE"\n')
+    found = {check.name: check for check in examine_lab(tmp_path).checks}
+    assert found["settings"].outcome == "failed"
+    assert "NO_SUCH_VARIABLE_HERE" in found["settings"].found
