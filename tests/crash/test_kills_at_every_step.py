@@ -1,7 +1,7 @@
 """Landing, compacting, refreshing, deciding, exporting and rolling out, killed at every step of each.
 
 A step is a file opened, renamed, removed or made (Python's audit events say when), or a moment drawn
-from the time that the work takes. ```make test-long`` kills two hundred times and more;
+from the time that the work takes. Two hundred kills and more (``test_kills.py`` makes some in CI, too);
 after each kill what is there is whole, and the same work done again ends as if nothing had been.
 """
 
